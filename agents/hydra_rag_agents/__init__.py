@@ -1,0 +1,1 @@
+"""hydra_rag: the agent and the HydraRAG facade."""

@@ -1,0 +1,1 @@
+"""hydra_rag: settings, command line, HTTP."""

@@ -1,0 +1,1 @@
+"""hydra_rag: files to pages, segments, search."""
