@@ -1,0 +1,1 @@
+"""One module per migration; never edited once released."""
