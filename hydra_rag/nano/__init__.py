@@ -1,0 +1,1 @@
+"""The built-in model: weights, tokenizer, processor, retrieval adapter and model card, as package data."""

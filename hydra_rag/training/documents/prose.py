@@ -1,0 +1,232 @@
+"""Letters, reports in columns, slides, charts."""
+
+from __future__ import annotations
+
+import random
+
+from hydra_rag.training import text_source as t
+from hydra_rag.training.documents.forms import field_block, picture, title
+from hydra_rag.training.documents.page import Sheet, find_boxes
+from hydra_rag.training.documents.tables import data_table
+from hydra_rag.geometry import Box
+
+#: Sentences with one fact each: text, questions, value maker.
+_FACTS = (
+    ("The meeting takes place on {v}.", "When does the meeting take place?|When is the meeting?", t.date),
+    ("The meeting starts at {v}.", "When does the meeting start?|At what time does the meeting start?", t.clock),
+    ("Please contact {v} for details.", "Who should be contacted?|Who is the contact?|Who can be asked for details?", t.person),
+    ("The project is led by {v}.", "Who leads the project?|Who is the project lead?", t.person),
+    ("The total budget is {v}.", "What is the total budget?|How much is the budget?", t.money),
+    ("Sales rose by {v} this year.", "By how much did sales rise?|How much did sales grow?", t.percent),
+    ("Costs fell by {v}.", "By how much did costs fall?", t.percent),
+    ("Your reference number is {v}.", "What is the reference number?", t.code),
+    ("Your order {v} has been shipped.", "Which order has been shipped?|What is the order number?", t.code),
+    ("The parcel weighs {v}.", "How much does the parcel weigh?|What is the weight of the parcel?", t.measure),
+    ("We are moving to {v}.", "Where are they moving to?|What is the new address?", t.address),
+    ("The new office is in {v}.", "Where is the new office?|In which city is the new office?", lambda r: r.choice(t.CITIES)),
+    ("The contract ends on {v}.", "When does the contract end?", t.date),
+    ("Please pay {v} within 30 days.", "How much must be paid?|What amount must be paid?", t.money),
+    ("The device needs {v}.", "What does the device need?", t.measure),
+    ("The study was made by {v}.", "Who made the study?", t.company),
+    ("The company {v} won the contract.", "Which company won the contract?|Who won the contract?", t.company),
+    ("A total of {v} people took part.", "How many people took part?", t.number),
+    ("There were {v} visitors.", "How many visitors were there?|How many visitors came?", t.number),
+    ("The average temperature was {v}.", "What was the average temperature?", t.measure),
+    ("Call us at {v}.", "What is the phone number?|Which number should be called?", t.phone),
+    ("Write to {v}.", "What is the email address?|Which address should one write to?", t.email),
+    ("The room number is {v}.", "What is the room number?", lambda r: str(r.randint(1, 499))),
+    ("Replace the filter every {v}.", "How often must the filter be replaced?", lambda r: f"{r.randint(2, 24)} {r.choice(('days', 'weeks', 'months', 'hours'))}"),
+    ("The maximum load is {v}.", "What is the maximum load?", t.measure),
+    ("The warranty lasts {v}.", "How long does the warranty last?|How long is the warranty?", lambda r: f"{r.randint(1, 60)} months"),
+    ("Press the {v} button to start.", "Which button starts it?|Which button must be pressed to start?", lambda r: r.choice("red green blue black white upper lower left right round power".split())),
+    ("The password is {v}.", "What is the password?", t.code),
+    ("The winner was {v}.", "Who was the winner?|Who won?", t.person),
+    ("The train leaves at {v}.", "When does the train leave?", t.clock),
+)  # fmt: skip
+
+
+def _filler(rng: random.Random, n: int) -> str:
+    return " ".join(rng.choice(t.WORDS) if rng.random() < 0.85 else t.pseudo_word(rng) for _ in range(n)).capitalize() + "."
+
+
+def fact_text(sheet: Sheet, count: int, *, width: float | None = None, x: float | None = None, filler: float = 0.6) -> None:
+    """A paragraph with ``count`` facts between sentences that say nothing."""
+    rng = sheet.rng
+    chosen = rng.sample(_FACTS, count)
+    parts, answers = [], []
+    for sentence, asked, maker in chosen:
+        value = maker(rng)
+        if rng.random() < filler:
+            parts.append(_filler(rng, rng.randint(4, 12)))
+        parts.append(sentence.format(v=value))
+        answers.append((asked.split("|"), value))
+    runs = sheet.paragraph(" ".join(parts), width=width, x=x)
+    for asked, value in answers:
+        boxes = find_boxes(runs, value)
+        if boxes:
+            sheet.fact(asked, value, boxes, "prose")
+
+
+def letter(sheet: Sheet) -> None:
+    rng = sheet.rng
+    taken: set[str] = {"name", "subject"}
+    sender = t.company(rng)
+    sheet.put(sheet.left, sender, bold=True, factor=1.1)
+    sheet.down(2.0)
+    if rng.random() < 0.6:
+        field_block(sheet, rng.randint(1, 4), taken)
+        sheet.down(0.8)
+    if rng.random() < 0.5:
+        subject = " ".join(rng.choice(t.WORDS[40:190]) for _ in range(rng.randint(2, 4))).capitalize()
+        run = sheet.put(sheet.left, f"{rng.choice(('Subject', 'Re'))}: {subject}", bold=True)
+        at = run.text.index(subject)
+        sheet.fact(["What is the subject?", "What is the subject of the letter?", "What is the letter about?"], subject, [run.span_box(at, len(run.text))], "field")
+        sheet.down(1.5)
+    person = t.person(rng)
+    run = sheet.put(sheet.left, f"Dear {person},")
+    sheet.fact(["Who is the letter addressed to?", "Who is addressed?", "To whom is the letter?"], person, [run.span_box(5, 5 + len(person))], "prose")
+    sheet.down(1.5)
+    while sheet.room(7):
+        fact_text(sheet, rng.randint(1, 3))
+        sheet.down(0.6)
+        if rng.random() < 0.25:
+            break
+    if sheet.room(3):
+        sheet.put(sheet.left, rng.choice(("Sincerely,", "Kind regards,", "Yours faithfully,", "Best regards,")))
+        sheet.down(1.6)
+        signer = t.person(rng)
+        run = sheet.put(sheet.left, signer)
+        sheet.fact(["Who signed the letter?", "Who wrote the letter?", "Who sent the letter?"], signer, [run.box], "prose")
+
+
+def report(sheet: Sheet) -> None:
+    """Heading, text in one or two columns, a table or a chart."""
+    rng = sheet.rng
+    title(sheet, " ".join(rng.choice(t.WORDS[40:190]) for _ in range(rng.randint(2, 4))).capitalize() + rng.choice(("", " report", f" {rng.randint(1990, 2030)}")))
+    while sheet.room(6):
+        what = rng.random()
+        if what < 0.35 and sheet.width > 30 * sheet.style.size:
+            top, half, ends = sheet.y, sheet.width / 2 - sheet.style.size, []
+            for i in range(2):
+                sheet.y = top
+                fact_text(sheet, rng.randint(1, 4), width=half, x=sheet.left + i * (half + 2 * sheet.style.size))
+                ends.append(sheet.y)
+            sheet.y = max(ends)
+        elif what < 0.55:
+            fact_text(sheet, rng.randint(1, 4))
+        elif what < 0.8:
+            if not data_table(sheet):
+                fact_text(sheet, 1)
+        else:
+            bar_chart(sheet)
+        sheet.down(rng.uniform(0.5, 1.2))
+
+
+def table_page(sheet: Sheet) -> None:
+    rng = sheet.rng
+    if rng.random() < 0.6:
+        title(sheet)
+    while sheet.room(4):
+        if rng.random() < 0.3:
+            fact_text(sheet, 1)
+            sheet.down(0.5)
+        if not data_table(sheet, max_rows=rng.randint(3, 9)):
+            fact_text(sheet, 2)
+        sheet.down(1.0)
+
+
+def slide(sheet: Sheet) -> None:
+    """A title, bullets with facts, a large figure."""
+    rng = sheet.rng
+    title(sheet, " ".join(rng.choice(t.WORDS[40:190]) for _ in range(rng.randint(2, 4))).capitalize())
+    taken: set[str] = set()
+    if rng.random() < 0.4:
+        label, value = rng.choice(("Growth", "New customers", "Revenue", "Market share", "Savings", "Visitors")), rng.choice((t.percent, t.money, t.number))(rng)
+        run = sheet.put(sheet.left, value, factor=2.2, bold=True, fill=sheet.style.accent)
+        if run.edges[-1] < sheet.canvas.width:
+            sheet.down(2.2)
+            sheet.put(sheet.left, label, fill=sheet.style.muted)
+            sheet.down(1.4)
+            sheet.fact([f"What is the {label.lower()}?", f"How high is the {label.lower()}?"], value, [run.box], "field")
+            taken.add(label.lower())
+    for sentence, asked, maker in rng.sample(_FACTS, rng.randint(2, 5)):
+        if not sheet.room(2):
+            break
+        value = maker(rng)
+        text = sentence.format(v=value).rstrip(".")
+        bullet = rng.choice(("•", "-", "–", "■", "●"))
+        runs = sheet.paragraph(f"{bullet} {text}")
+        if boxes := find_boxes(runs, value):
+            sheet.fact(asked.split("|"), value, boxes, "prose")
+        sheet.down(0.4)
+    if sheet.room(5):
+        (bar_chart if rng.random() < 0.6 else lambda s: field_block(s, 3, taken))(sheet)
+
+
+def bar_chart(sheet: Sheet) -> None:
+    """Bars with category labels and printed values."""
+    rng = sheet.rng
+    n = rng.randint(2, 6)
+    makers = (lambda r: r.choice(t.MONTHS)[:3], lambda r: r.choice(t.CITIES), lambda r: str(r.randint(2010, 2030)), lambda r: f"Q{r.randint(1, 4)}", lambda r: r.choice(("North", "South", "East", "West")))
+    maker = rng.choice(makers)
+    names = list(dict.fromkeys(maker(rng) for _ in range(n)))
+    values = [rng.randint(5, 999) for _ in names]
+    if rng.random() < 0.7:
+        what = rng.choice(("Sales", "Visitors", "Output", "Revenue", "Orders", "Members", "Units sold"))
+        sheet.put(sheet.left, what + rng.choice(("", " by period", " per region", " (thousand)")), bold=True)
+        sheet.down(1.2)
+    else:
+        what = "value"
+    peak = max(values)
+    unit = rng.choice(("", "", "%", " k"))
+    noun = what.lower()
+    asks = (f"What is the {noun} for {{}}?" if what == "value" else f"What are the {noun} for {{}}?", "Which value does {} have?", "What is the value of {} in the chart?", f"How many {noun} in {{}}?" if what != "value" else "What is the value for {}?")
+    line = sheet.line_height()
+    if rng.random() < 0.5:
+        label_width = max(sheet.length(name) for name in names) + sheet.style.size
+        span = sheet.width - label_width - sheet.length("9999 k") - sheet.style.size
+        for name, value in zip(names, values, strict=True):
+            if not sheet.room(1.4) or span < 20:
+                return
+            sheet.put(sheet.left, name)
+            end = sheet.left + label_width + span * value / peak
+            sheet.canvas.draw.rectangle((sheet.left + label_width, sheet.y + 2, end, sheet.y + line - 2), fill=sheet.style.accent)
+            run = sheet.put(end + 4, f"{value}{unit}")
+            sheet.fact([a.format(name) for a in rng.sample(asks, 2)], run.text, [run.box], "chart")
+            sheet.down(1.4)
+        return
+    height = rng.uniform(4, 7) * line
+    if sheet.y + height + 3 * line > sheet.bottom:
+        return
+    step = sheet.width / len(names)
+    if step < max(sheet.length(name) for name in names) + 4:
+        return
+    base = sheet.y + height + line
+    for i, (name, value) in enumerate(zip(names, values, strict=True)):
+        x = sheet.left + step * (i + 0.5)
+        top = base - height * value / peak
+        sheet.canvas.draw.rectangle((x - step * 0.3, top, x + step * 0.3, base), fill=sheet.style.accent)
+        run = sheet.put(x, f"{value}{unit}", y=top - line, align="center")
+        sheet.put(x, name, y=base + 2, align="center")
+        sheet.fact([a.format(name) for a in rng.sample(asks, 2)], run.text, [run.box], "chart")
+    sheet.y = base + line * 1.3
+    sheet.facts.append(_highest(names, values, sheet, base))
+
+
+def _highest(names: list[str], values: list[int], sheet: Sheet, base: float):  # type: ignore[no-untyped-def]
+    from hydra_rag.training.documents.page import Fact
+
+    best = names[values.index(max(values))]
+    boxes = [r.box for r in sheet.canvas.runs[-2 * len(names):] if r.text == best]
+    size = (sheet.canvas.width, sheet.canvas.height)
+    return Fact(("Which one is the highest?", "Which bar is the highest?", "Which has the highest value?"), best, tuple(b.clip(*size) for b in boxes), "chart")
+
+
+def photo_card(sheet: Sheet) -> None:
+    """A picture with a caption and a few facts."""
+    rng = sheet.rng
+    side = int(min(sheet.width, sheet.canvas.height * 0.35))
+    if sheet.room(side / sheet.line_height() + 3):
+        picture(sheet, Box(sheet.left, int(sheet.y), sheet.left + side, int(sheet.y) + side))
+        sheet.y += side + 4
+    field_block(sheet, rng.randint(1, 4), set())

@@ -1,0 +1,100 @@
+"""Samples to tensors: token ids, branch masks, three-dimensional positions, labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from hydra_rag.nano import tokens
+from hydra_rag.training.samples import Sample
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A batch. ``ids``, ``branch_of`` int64 [B, T] (branch 0 is the prefix, -1 padding); ``positions`` int64
+    [4, B, T] (text, time, row, column); ``targets`` int64 [B, T] (-100 where nothing is predicted);
+    ``weights`` float32 [B, T]; ``patches`` float32 [P, 768] and ``grid`` int64 [images, 3] or ``None``."""
+
+    ids: torch.Tensor
+    branch_of: torch.Tensor
+    positions: torch.Tensor
+    targets: torch.Tensor
+    weights: torch.Tensor
+    patches: torch.Tensor | None
+    grid: torch.Tensor | None
+
+    def mask(self) -> torch.Tensor:
+        """bool [B, 1, T, T]: causal, and only to the prefix or the own branch."""
+        b = self.branch_of
+        same = (b[:, :, None] == b[:, None, :]) | (b[:, None, :] == 0)
+        causal = torch.ones(b.shape[1], b.shape[1], dtype=torch.bool, device=b.device).tril()
+        own = torch.eye(b.shape[1], dtype=torch.bool, device=b.device)
+        return ((same & causal) | own)[:, None]
+
+    def to(self, device: str) -> Packed:
+        move = lambda t: None if t is None else t.to(device)  # noqa: E731
+        return Packed(*(move(getattr(self, name)) for name in self.__dataclass_fields__))
+
+
+def prefix_positions(prefix: list[int], rows: int, cols: int) -> tuple[np.ndarray, int]:  # type: ignore[type-arg]
+    """Positions of a prefix with at most one image, as the model's own ``get_rope_index`` gives them
+    (tested): int64 [3, len(prefix)] and the next free position."""
+    out = np.zeros((3, len(prefix)), np.int64)
+    pad = tokens.SPECIAL["<|image_pad|>"]
+    at, i = 0, 0
+    while i < len(prefix):
+        if prefix[i] == pad:
+            n = rows * cols
+            cell = np.arange(n)
+            out[:, i : i + n] = at + np.stack([np.zeros(n, np.int64), cell // cols, cell % cols])
+            at += max(rows, cols)
+            i += n
+        else:
+            out[:, i] = at
+            at += 1
+            i += 1
+    return out, at
+
+
+def pack(samples: list[Sample], *, prompt_weight: float = 0.05, longest: int = 4000) -> Packed:
+    built = []
+    for s in samples:
+        ids = list(s.prefix)
+        branch_of = [0] * len(ids)
+        targets = [-100] * len(ids)
+        weights = [0.0] * len(ids)
+        prefix_pos, after = prefix_positions(s.prefix, s.rows, s.cols)
+        pos = [prefix_pos]
+        for k, b in enumerate(s.branches, start=1):
+            tokens_of = b.prompt + b.answer
+            if len(ids) + len(tokens_of) > longest:
+                break
+            n, p = len(tokens_of), len(b.prompt)
+            ids += tokens_of
+            branch_of += [k] * n
+            targets += [*tokens_of[1:], -100]
+            asks = b.kind != "read"
+            weights += [prompt_weight if asks else 0.0] * (p - 1) + [1.0] * (n - p) + [0.0, 0.0][:1]
+            pos.append(np.repeat((after + np.arange(n))[None], 3, 0))
+        built.append((ids, branch_of, targets, weights, np.concatenate(pos, 1)))
+    length = max(len(b[0]) for b in built)
+    count = len(built)
+    ids_t = np.zeros((count, length), np.int64)
+    branch_t = np.full((count, length), -1, np.int64)
+    target_t = np.full((count, length), -100, np.int64)
+    weight_t = np.zeros((count, length), np.float32)
+    pos_t = np.zeros((4, count, length), np.int64)
+    for i, (ids, branch_of, targets, weights, pos3) in enumerate(built):
+        n = len(ids)
+        ids_t[i, :n], branch_t[i, :n], target_t[i, :n], weight_t[i, :n] = ids, branch_of, targets, weights
+        pos_t[1:, i, :n] = pos3
+        pos_t[0, i, :n] = np.arange(n)
+    with_image = [s for s in samples if s.patches is not None]
+    return Packed(
+        torch.from_numpy(ids_t), torch.from_numpy(branch_t), torch.from_numpy(pos_t), torch.from_numpy(target_t),
+        torch.from_numpy(weight_t),
+        torch.from_numpy(np.concatenate([s.patches for s in with_image if s.patches is not None])) if with_image else None,
+        torch.tensor([[1, s.rows * 2, s.cols * 2] for s in with_image]) if with_image else None,
+    )  # fmt: skip

@@ -1,0 +1,124 @@
+"""Samples of the language stage: one page as a shared prefix, many questions as branches.
+
+All branches of a sample attend to the prefix and to themselves only, and count positions from the end of
+the prefix, so each of them sees exactly what it would see alone; the page is computed once.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hydra_rag.lines import group_lines
+from hydra_rag.nano import tokens
+from hydra_rag.nano.build import CELL
+from hydra_rag.prompts import NOT_FOUND_TEXT, READ_PROMPT
+from hydra_rag.training.blocks import Recipe, draw_block, patchify
+from hydra_rag.training.canvas import degrade
+from hydra_rag.training.documents import MadePage, make_page
+from hydra_rag.training.documents.concepts import absent_question
+from hydra_rag.training.text_source import held_out
+
+
+@dataclass(frozen=True)
+class Branch:
+    """``prompt``: question with the turn's end; ``answer``: ids with the end token; both int lists."""
+
+    prompt: list[int]
+    answer: list[int]
+    kind: str
+
+
+@dataclass(frozen=True)
+class Sample:
+    """``patches`` float32 [patches, 768] or ``None`` without image; ``rows`` × ``cols`` merged cells;
+    ``prefix`` ids (image run included)."""
+
+    patches: npt.NDArray[np.float32] | None
+    rows: int
+    cols: int
+    prefix: list[int]
+    branches: list[Branch]
+
+
+def branch(question: str, answer: str, kind: str) -> Branch:
+    prompt = tokens.encode(question) + tokens.close_user()
+    return Branch(prompt, [*tokens.encode(answer), tokens.END], kind)
+
+
+def text_lines(page: MadePage, rng: random.Random, budget: int) -> str:
+    """Some lines of the page in reading order, as ``ask`` shows a text layer."""
+    lines = [line.text for line in group_lines(page.words)]
+    keep = list(range(len(lines)))
+    total = sum(len(x) + 1 for x in lines)
+    while total > budget and keep:
+        gone = keep.pop(rng.randrange(len(keep)))
+        total -= len(lines[gone]) + 1
+    return "\n".join(lines[i] for i in keep)
+
+
+def page_branches(page: MadePage, rng: random.Random, count: int, *, shown: str | None, absent: float = 0.12) -> list[Branch]:
+    """Questions about a page. ``shown``: only facts that stand in this text (no image), or ``None``."""
+    facts = [f for f in page.facts if not held_out(f.answer)]
+    if shown is not None:
+        facts = [f for f in facts if f.answer in shown]
+    rng.shuffle(facts)
+    out = [branch(_typed(rng, rng.choice(f.questions)), f.answer, f.kind) for f in facts[:count]]
+    taken = {label.lower() for label in page.labels} | {q.lower().strip("?. ") for f in page.facts for q in f.questions}
+    for _ in range(max(1, round(count * absent))):
+        if rng.random() < 0.8:
+            question = absent_question(rng, taken)
+            words = {w for w in question.lower().strip("?.").split() if len(w) > 3}
+            if not any(words & set(label.split()) for label in taken):
+                out.append(branch(_typed(rng, question), NOT_FOUND_TEXT, "absent"))
+    return out
+
+
+def _typed(rng: random.Random, question: str) -> str:
+    """Questions as people type them."""
+    r = rng.random()
+    if r < 0.08:
+        return question.lower()
+    if r < 0.14:
+        return question.rstrip("?.")
+    return question
+
+
+def read_sample(rng: random.Random, width: float, shape: tuple[int, int]) -> Sample:
+    """A block of text with the one task to read it, top to bottom."""
+    canvas = draw_block(rng, Recipe(width, shape))
+    image = degrade(canvas.image, rng, width)
+    inside = [r for r in canvas.runs if r.top >= -2 and r.bottom <= shape[0] + 3]
+    rows: dict[int, list[tuple[float, str]]] = {}
+    for run in inside:
+        centres = (run.edges[:-1] + run.edges[1:]) / 2
+        text = "".join(ch for ch, c in zip(run.text, centres, strict=True) if 0 <= c < shape[1]).strip()
+        if text:
+            rows.setdefault(round(run.top), []).append((float(run.edges[0]), text))
+    answer = "\n".join(" ".join(text for _, text in sorted(rows[y])) for y in sorted(rows))
+    sample_rows, cols = shape[0] // CELL, shape[1] // CELL
+    prefix = tokens.open_user() + tokens.image_run(sample_rows * cols)
+    return Sample(patchify(np.asarray(image, np.uint8)), sample_rows, cols, prefix, [branch(READ_PROMPT, answer, "read")])
+
+
+def page_sample(rng: random.Random, cells: tuple[int, int], *, size: tuple[int, int], questions: int,
+                mode: str, wear: float, layout: str | None = None) -> Sample:  # fmt: skip
+    """A page of ``cells`` (rows, cols) with questions; ``mode``: "image", "text" or "both"."""
+    rows, cols = cells
+    page = make_page(rng, cols * CELL, rows * CELL, size=size, wear=wear, layout=layout)
+    text = text_lines(page, rng, rng.choice((150, 300, 600))) if mode != "image" else ""
+    prefix = tokens.open_user()
+    if mode != "text":
+        prefix += tokens.image_run(rows * cols)
+    if text:
+        prefix += tokens.encode(f"Text: {text}\n")
+    branches = page_branches(page, rng, questions, shown=text if mode == "text" else None)
+    if mode == "image" and rows * cols <= 120 and rng.random() < 0.4:
+        lines = "\n".join(line.text for line in group_lines(page.words))
+        if len(lines) <= 260:
+            branches.append(branch(READ_PROMPT, lines, "read"))
+    patches = patchify(np.asarray(page.image, np.uint8)) if mode != "text" else None
+    return Sample(patches, rows if mode != "text" else 0, cols if mode != "text" else 0, prefix, branches)

@@ -1,0 +1,124 @@
+"""Stage 1: teach the vision tower to read, from dense labels on every pixel patch and every merged cell."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from hydra_rag.nano.build import build_model
+from hydra_rag.training import checkpoints
+from hydra_rag.training.blocks import CELL_SLOTS, CLASSES, PATCH_SLOTS, Recipe, make_block, patchify
+from hydra_rag.training.feed import feed
+from hydra_rag.training.optim import lr_scale, make_optimisers, set_lr
+
+Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    minutes: float = 45
+    lr: float = 2e-3
+    batch: int = 32
+    seed: int = 1
+    workers: int = 1
+    advance_at: float = 0.72
+    bf16: bool = True
+    device: str = "cpu"
+
+
+class DenseHeads(nn.Module):
+    """Auxiliary readers of the vision tower; used in training only and never shipped."""
+
+    def __init__(self, hidden: int, out: int) -> None:
+        super().__init__()
+        self.patch_head = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, PATCH_SLOTS * CLASSES))
+        self.cell_head = nn.Linear(out, CELL_SLOTS * CLASSES)
+
+    def forward(self, patches: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        p = self.patch_head(patches).view(-1, PATCH_SLOTS, CLASSES)
+        return p, self.cell_head(cells).view(-1, CELL_SLOTS, CLASSES)
+
+
+def dense_loss(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, float]:
+    """Cross entropy over slots (empty slots weigh a fifth) and the share of right characters."""
+    flat, want = logits.float().reshape(-1, logits.shape[-1]), labels.reshape(-1)
+    loss = F.cross_entropy(flat, want, reduction="none")
+    weight = torch.where(want > 0, 1.0, 0.2)
+    with torch.no_grad():
+        there = want > 0
+        right = float((flat.argmax(-1)[there] == want[there]).float().mean()) if there.any() else 0.0
+    return (loss * weight).sum() / weight.sum(), right
+
+
+def make_batch(index: int, width: float, config: VisionConfig) -> Batch:
+    rng = random.Random(config.seed * 1_000_003 + index)
+    shape = (128, 256) if rng.random() < 0.7 else (256, 128) if rng.random() < 0.5 else (64, 512)
+    blocks = [
+        make_block(rng, Recipe(width * rng.uniform(0.5, 1.0) if rng.random() < 0.5 else width, shape))
+        for _ in range(config.batch)
+    ]
+    pixels = torch.from_numpy(np.concatenate([patchify(b.pixels) for b in blocks]))
+    grid = torch.tensor([[1, shape[0] // 16, shape[1] // 16]] * len(blocks))
+    patch = torch.from_numpy(np.concatenate([b.patch_labels for b in blocks]).astype(np.int64))
+    cell = torch.from_numpy(np.concatenate([b.cell_labels for b in blocks]).astype(np.int64))
+    return pixels, grid, patch, cell
+
+
+def train_vision(folder: Path, config: VisionConfig, log: Callable[[str], None]) -> None:
+    """Train until ``config.minutes`` of training time are used; resumes from ``folder`` when it holds a state."""
+    model = build_model(config.seed)
+    tower = model.model.visual.to(config.device)
+    heads = DenseHeads(tower.config.hidden_size, tower.config.out_hidden_size).to(config.device)
+    modules: dict[str, nn.Module] = {"visual": tower, "heads": heads}
+    optimisers = make_optimisers(modules.values(), config.lr)
+    progress = checkpoints.load(folder, modules, optimisers) or {"step": 0, "seconds": 0.0, "width": 0.0}
+    step, seconds, width = int(progress["step"]), float(progress["seconds"]), float(progress["width"])
+
+    def batches(first: int, at: float):  # type: ignore[no-untyped-def]
+        return feed(lambda i: make_batch(i, at, config), first=first, workers=config.workers, ahead=3)
+
+    stream = batches(step, width)
+    seen = {"loss": 0.0, "patch": 0.0, "cell": 0.0, "n": 0}
+    budget = config.minutes * 60
+    started = time.monotonic() - seconds
+    while seconds < budget:
+        pixels, grid, patch, cell = (t.to(config.device) for t in next(stream))
+        set_lr(optimisers, config.lr * lr_scale(seconds / budget))
+        with torch.autocast(torch.device(config.device).type, torch.bfloat16, enabled=config.bf16):
+            out = tower(pixels, grid)
+            patch_logits, cell_logits = heads(out.last_hidden_state, out.pooler_output)
+        patch_loss, patch_right = dense_loss(patch_logits, patch)
+        cell_loss, cell_right = dense_loss(cell_logits, cell)
+        loss = patch_loss + cell_loss
+        for optimiser in optimisers:
+            optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_([p for m in modules.values() for p in m.parameters()], 1.0)
+        for optimiser in optimisers:
+            optimiser.step()
+        step += 1
+        seconds = time.monotonic() - started
+        for key, value in (("loss", float(loss.detach())), ("patch", patch_right), ("cell", cell_right), ("n", 1)):
+            seen[key] += value
+        if step % 20 == 0:
+            n = seen["n"]
+            log(
+                f"vision step {step} min {seconds / 60:.1f} width {width:.2f} loss {seen['loss'] / n:.3f} "
+                f"patch {seen['patch'] / n:.3f} cell {seen['cell'] / n:.3f}"
+            )
+            if seen["cell"] / n >= config.advance_at and width < 1.0:
+                width = min(1.0, width + 0.05)
+                stream.close()
+                stream = batches(step, width)
+            seen = dict.fromkeys(seen, 0.0)
+        if step % 200 == 0:
+            checkpoints.save(folder, modules, optimisers, {"step": step, "seconds": seconds, "width": width})
+    checkpoints.save(folder, modules, optimisers, {"step": step, "seconds": seconds, "width": width})
