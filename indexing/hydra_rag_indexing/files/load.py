@@ -1,0 +1,116 @@
+"""Files to pages: the one entrance for every kind of file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from hydra_rag.errors import FileError, UsageError
+from hydra_rag.geometry import Box
+from hydra_rag_indexing.files.kinds import Kind, identify
+from hydra_rag_indexing.files.limits import Limits
+from hydra_rag_indexing.files.page import FileInfo, PageImage
+from hydra_rag_indexing.files.process import Parser
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["OcrMode", "load_pages", "probe", "render_region"]
+
+OcrMode = Literal["auto", "always", "never"]
+
+#: Dots per inch of stored pages that are rendered.
+DPI = 144.0
+
+
+def load_pages(
+    path: Path | str, *, limits: Limits | None = None, ocr: OcrMode = "auto", dpi: float = DPI
+) -> Iterator[PageImage]:
+    """Every page of one file, in order, one at a time (the next one is drawn while the caller works).
+
+    Rendered pages (PDF, text, Markdown, Office) have ``dpi`` pixels per inch, less where ``limits`` say so;
+    images keep their own pixels. ``ocr``: ``"auto"`` reads pages without a text layer when the ``ocr`` extra
+    is installed, ``"always"`` reads every page and needs it, ``"never"`` reads none.
+
+    Raises ``FileError`` for this file, also in the middle of it: pages that came before are then part of a
+    file that can't be read whole. Raises ``MissingExtraError`` when OCR or a file kind needs a package.
+    Closing the iterator early ends the parser process.
+    """
+    limits = limits or Limits()
+    reader = _reader(ocr)
+    return _pages(Path(path), limits, dpi, ocr, reader)
+
+
+def _pages(path: Path, limits: Limits, dpi: float, ocr: OcrMode, reader: object) -> Iterator[PageImage]:
+    from hydra_rag_indexing.files.pictures import to_page
+
+    with _parser(path, limits, dpi) as parser:
+        if parser.pages < 1:
+            raise FileError(f"{path.name} has no pages; nothing to index", code="empty")
+        parser.request({"op": "page", "number": 1})
+        for number in range(1, parser.pages + 1):
+            header, payload = parser.receive(f"drawing page {number}")
+            if number < parser.pages:
+                parser.request({"op": "page", "number": number + 1})
+            yield to_page(number, header, payload)
+
+
+def probe(path: Path | str, *, limits: Limits | None = None) -> FileInfo:
+    """Kind and number of pages without drawing any. ``pages`` is ``None`` for files that LibreOffice
+    would have to convert first. Raises ``FileError``."""
+    path, limits = Path(path), limits or Limits()
+    kind = identify(path, limits)
+    if kind.family in ("office", "html"):
+        return FileInfo(kind.media_type)
+    with Parser(path, kind.family, limits, DPI) as parser:
+        return FileInfo(kind.media_type, parser.pages)
+
+
+def render_region(
+    path: Path | str,
+    page_number: int,
+    box: Box | tuple[int, int, int, int],
+    scale: float = 2.0,
+    *,
+    limits: Limits | None = None,
+    dpi: float = DPI,
+) -> Image.Image:
+    """The part ``box`` (pixels of the stored page, as :func:`load_pages` gave it with the same ``dpi`` and
+    ``limits``) drawn ``scale`` times larger. Image files give their own pixels, never enlarged; ``scale``
+    falls where the result would pass ``limits.page_pixels``. Raises ``FileError``, ``UsageError``."""
+    from hydra_rag_indexing.files.pictures import to_image
+
+    limits = limits or Limits()
+    left, top, right, bottom = (int(value) for value in box)
+    if not (0 <= left < right and 0 <= top < bottom) or not 0 < scale <= 100:
+        raise UsageError(f"box {tuple(box)} or scale {scale} makes no region; give left < right and top < bottom")
+    with _parser(Path(path), limits, dpi) as parser:
+        if not 1 <= page_number <= parser.pages:
+            raise UsageError(f"there is no page {page_number}; the file has pages 1 to {parser.pages}")
+        parser.request(
+            {"op": "region", "number": page_number, "box": [left, top, right, bottom], "scale": float(scale)}
+        )
+        return to_image(*parser.receive(f"drawing a part of page {page_number}"))
+
+
+@contextmanager
+def _parser(path: Path, limits: Limits, dpi: float) -> Iterator[Parser]:
+    kind = identify(path, limits)
+    with _readable(path, kind, limits) as (source, family), Parser(source, family, limits, dpi) as parser:
+        yield parser
+
+
+@contextmanager
+def _readable(path: Path, kind: Kind, limits: Limits) -> Iterator[tuple[Path, str]]:
+    if kind.family in ("office", "html"):
+        raise FileError(
+            f"{path.name} needs LibreOffice, which is not installed; install it or export the file as PDF",
+            code="unsupported",
+        )
+    yield path, kind.family
+
+
+def _reader(ocr: OcrMode) -> object:
+    return None
