@@ -1,0 +1,67 @@
+"""What a run emits, as a closed union. The store, the command line and every wire format read these."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from hydra_rag_agents.state import Answer, Candidate, Citation, PageId, Step
+
+__all__ = ["Delta", "Done", "Event", "Glanced", "Reflected", "Searched", "Started"]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The turn is stored as running."""
+
+    session_id: str
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    step: Step
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of the text that the model is writing about ``pages`` (a draft until :class:`Done`)."""
+
+    text: str
+    pages: tuple[PageId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Glanced:
+    """The model has looked at ``pages`` and written a draft."""
+
+    step: Step
+    pages: tuple[PageId, ...]
+    text: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reflected:
+    """The drafts have been held against the pages."""
+
+    step: Step
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The last event of a run that was not interrupted."""
+
+    step: Step
+    answer: Answer
+
+
+Event: TypeAlias = Started | Searched | Delta | Glanced | Reflected | Done
+
+
+def step_of(event: Event) -> Step | None:
+    """The step that an event records, or ``None``."""
+    found: Any = getattr(event, "step", None)
+    return found if isinstance(found, Step) else None

@@ -1,0 +1,67 @@
+"""Words with boxes → lines in reading order. Used for text in prompts and for cutting lines to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra_rag.geometry import Box, union
+from hydra_rag.values import Word
+
+__all__ = ["Line", "group_lines"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    words: tuple[Word, ...]
+
+    @property
+    def text(self) -> str:
+        return " ".join(word.text for word in self.words)
+
+    @property
+    def box(self) -> Box:
+        return union(word.box for word in self.words)
+
+
+def group_lines(words: Sequence[Word], *, max_gap: float | None = None) -> list[Line]:
+    """Lines from top to bottom, words from left to right.
+
+    A word joins a row when their heights overlap by half of the smaller one. ``max_gap``: a horizontal
+    gap wider than so many row heights starts a new line (cells of a table, columns); ``None`` keeps
+    each row whole.
+    """
+    rows: list[list[Word]] = []
+    spans: list[tuple[int, int]] = []
+    for word in sorted((w for w in words if w.text.strip()), key=lambda w: (_middle(w.box), w.box.left)):
+        top, bottom = word.box.top, word.box.bottom
+        for index in range(len(rows) - 1, max(-1, len(rows) - 4), -1):
+            row_top, row_bottom = spans[index]
+            common = min(bottom, row_bottom) - max(top, row_top)
+            if common * 2 > min(bottom - top, row_bottom - row_top):
+                rows[index].append(word)
+                # The row keeps the median-like span of its first word: growing it would chain rows.
+                break
+        else:
+            rows.append([word])
+            spans.append((top, bottom))
+    lines: list[Line] = []
+    for row, (top, bottom) in zip(rows, spans, strict=True):
+        row.sort(key=lambda w: w.box.left)
+        lines.extend(Line(tuple(part)) for part in _split(row, bottom - top, max_gap))
+    return lines
+
+
+def _middle(box: Box) -> float:
+    return (box.top + box.bottom) / 2
+
+
+def _split(row: list[Word], height: int, max_gap: float | None) -> list[list[Word]]:
+    parts: list[list[Word]] = [[]]
+    right = None
+    for word in row:
+        if max_gap is not None and right is not None and word.box.left - right > max_gap * max(1, height):
+            parts.append([])
+        parts[-1].append(word)
+        right = word.box.right if right is None else max(right, word.box.right)
+    return parts

@@ -1,0 +1,124 @@
+"""Find an answer among a page's words: whole, misspelled by a few characters, or said in a sentence.
+
+Everything found is the page's own text with the box of its words; nothing is taken from the model.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra_rag.geometry import Box, union
+from hydra_rag.metrics import edit_distance
+from hydra_rag.values import Word
+from hydra_rag_agents.lines import Line, group_lines
+from hydra_rag_agents.text_context import content_tokens
+
+__all__ = ["Match", "find_answer", "squeeze"]
+
+#: Least similarity (1 - edit distance / length) at which words count as the answer.
+FUZZY = 0.7
+_LONGEST = 14  # words; longer answers are sentences and are matched by their tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """``similarity``: 1.0 for the same characters. ``nearness``: 0 to 1, the question's words around it."""
+
+    quote: str
+    box: Box
+    similarity: float
+    nearness: float = 0.0
+
+
+def squeeze(text: str) -> str:
+    """Letters, digits and signs that change a value; no spaces, no case, no punctuation around."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    return "".join(c for c in folded if c.isalnum() or c in "+-%$€£¥@/.#&").strip(".-/")
+
+
+def find_answer(words: Sequence[Word], question: str, answer: str) -> list[Match]:
+    """Places that show ``answer``, best first: by similarity, then by the question's words nearby."""
+    lines = group_lines(words)
+    target = squeeze(answer)
+    if not target:
+        return []
+    found: list[Match] = []
+    count = len(answer.split())
+    if count <= _LONGEST:
+        for index, line in enumerate(lines):
+            for span, score in _spans(line, target, count):
+                near = _nearness(lines, index, span, question)
+                found.append(Match(" ".join(w.text for w in span), union(w.box for w in span), score, near))
+    if not found and count > 1:
+        found = _sentence(lines, question, answer)
+    return sorted(found, key=lambda m: (-round(m.similarity, 3), -m.nearness, m.box.top, m.box.left))
+
+
+def _spans(line: Line, target: str, count: int) -> list[tuple[tuple[Word, ...], float]]:
+    """Non-overlapping runs of words of one line that are similar to ``target``, best first."""
+    pieces = [squeeze(word.text) for word in line.words]
+    letters = Counter(target)
+    options: list[tuple[float, int, int, int]] = []
+    for start in range(len(pieces)):
+        text = ""
+        for end in range(start, min(len(pieces), start + count + 2)):
+            text += pieces[end]
+            longer = max(len(text), len(target))
+            if not text or not pieces[start]:
+                continue
+            if len(text) - len(target) > (1 - FUZZY) * longer:
+                break
+            # The bag of characters bounds the edit distance from below and costs little.
+            if longer - sum((letters & Counter(text)).values()) > (1 - FUZZY) * longer:
+                continue
+            score = 1.0 if text == target else _similar(text, target)
+            if score >= FUZZY:
+                options.append((score, -(end - start), start, end + 1))
+    options.sort(key=lambda o: (-o[0], -o[1], o[2]))
+    taken: list[tuple[int, int, float]] = []
+    for score, _, start, end in options:
+        if all(end <= s or start >= e for s, e, _ in taken):
+            taken.append((start, end, score))
+    return [(line.words[start:end], score) for start, end, score in taken]
+
+
+def _similar(text: str, target: str) -> float:
+    longer = max(len(text), len(target))
+    limit = int((1 - FUZZY) * longer)
+    distance = edit_distance(text, target, limit)
+    return 1 - distance / longer if distance <= limit else 0.0
+
+
+def _nearness(lines: Sequence[Line], index: int, span: Sequence[Word], question: str) -> float:
+    """How many of the question's words stand beside (same line) or above (next lines up) the span."""
+    asked = set(content_tokens(question))
+    if not asked:
+        return 0.0
+    box = union(word.box for word in span)
+    beside = {t for w in lines[index].words if w not in span for t in content_tokens(w.text)}
+    above: set[str] = set()
+    for line in lines[max(0, index - 3) : index]:
+        for word in line.words:
+            overlaps = word.box.left < box.right + box.height and word.box.right > box.left - box.height
+            if overlaps and box.top - word.box.bottom < 4 * max(1, box.height):
+                above |= set(content_tokens(word.text))
+    return (len(asked & beside) + 0.9 * len((asked & above) - beside)) / len(asked)
+
+
+def _sentence(lines: Sequence[Line], question: str, answer: str) -> list[Match]:
+    """Lines that hold at least half of what the answer says beyond the question, figures above all."""
+    told = set(content_tokens(answer)) - set(content_tokens(question))
+    if not told:
+        return []
+    weight = {token: 3.0 if any(c.isdigit() for c in token) else 1.0 for token in told}
+    total = sum(weight.values())
+    found = []
+    for index, line in enumerate(lines):
+        words = tuple(line.words)
+        share = sum(weight[t] for t in told & set(content_tokens(line.text))) / total
+        if share >= 0.5:
+            found.append(Match(line.text, line.box, share * 0.99, _nearness(lines, index, words, question)))
+    return found
