@@ -76,11 +76,16 @@ class VectorIndex:
         scores = score_pages(self._table, rows, positions)
         return best_pages(self._table, rows, positions, scores, k)
 
+    def has(self, key: int) -> bool:
+        """Whether this snapshot holds the page."""
+        position = int(self._table.positions(np.array([key], np.int64))[0])
+        return position >= 0 and bool(self._table.alive[position])
+
     def vectors(self, key: int) -> tuple[FloatArray, npt.NDArray[np.int64] | None]:
         """Stored vectors of a page as float32 [n, dim] and its boxes int64 [n, 4] (``None``: has none)."""
-        position = int(self._table.positions(np.array([key], np.int64))[0])
-        if position < 0 or not self._table.alive[position]:
+        if not self.has(key):
             raise NotFoundError(f"The index has no page {key}.")
+        position = int(self._table.positions(np.array([key], np.int64))[0])
         self._table.verify(np.array([position], np.int64))
         segment = self._table.segments[int(self._table.segment[position])]
         first = int(self._table.start[position])

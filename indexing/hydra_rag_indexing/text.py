@@ -1,0 +1,156 @@
+"""Full-text search over the text layer of pages: SQLite FTS5, or a PostgreSQL tsvector.
+
+Text and queries go through one normal form, so that both databases agree: compatibility forms and
+ligatures unfolded, case and diacritics dropped, soft hyphens removed, and every CJK character a word of
+its own (queries then look for neighbouring pairs). A query is any string; its words are alternatives,
+ranked by BM25 (SQLite) or cover density (PostgreSQL). Nothing in it is query syntax.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import TypeVar
+
+from sqlalchemy import BindParameter, TextClause, bindparam, text
+from sqlalchemy.orm import Session
+
+__all__ = ["index_page_text", "normalize", "query_phrases", "remove_page_text", "search_text"]
+
+_MAX_TEXT = 400_000  # characters of a page; a tsvector holds one megabyte
+_MAX_PHRASES = 64
+_WORD = re.compile(r"[^\W_]+")
+_T = TypeVar("_T")
+_CHUNK = re.compile(r"\S+")
+_CJK = re.compile(
+    "[\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f]"
+)
+
+
+def normalize(value: str) -> str:
+    """The form in which text is indexed and searched; safe for every database."""
+    value = value.encode("utf-8", "replace").decode("utf-8")  # lone surrogates
+    value = unicodedata.normalize("NFKD", value[:_MAX_TEXT]).casefold()
+    # Marks go in every script: what is left of a word is then the same for both databases and the query.
+    value = "".join(c for c in value if unicodedata.category(c)[0] != "M" and c not in "\u00ad\u200b\x00")
+    return _CJK.sub(r" \g<0> ", unicodedata.normalize("NFC", value))
+
+
+def query_phrases(query: str) -> list[list[str]]:
+    """What to look for, each a run of neighbouring words: single words, and what was written together.
+
+    ``"INV-204 total"`` gives ``[inv] [204] [inv 204] [total]``; CJK gives neighbouring pairs.
+    """
+    phrases: dict[tuple[str, ...], None] = {}
+    for chunk in _CHUNK.findall(query[:20_000]):
+        words = _WORD.findall(normalize(chunk))
+        cjk = [bool(_CJK.fullmatch(w)) for w in words]
+        singles = [w for w, wide in zip(words, cjk, strict=True) if not wide]
+        pairs = [
+            (a, b) for (a, b), (x, y) in zip(_neighbours(words), _neighbours(cjk), strict=True) if x and y
+        ]
+        if words and all(cjk) and len(words) == 1:
+            singles = words
+        found: list[tuple[str, ...]] = [(w,) for w in singles] + list(pairs)
+        if 1 < len(singles) <= 8:
+            found.append(tuple(singles))
+        phrases.update(dict.fromkeys(found))
+    return [list(p) for p in list(phrases)[:_MAX_PHRASES]]
+
+
+def _neighbours(items: Sequence[_T]) -> list[tuple[_T, _T]]:
+    return list(itertools.pairwise(items))
+
+
+def index_page_text(db: Session, page_key: int, tenant: str, value: str) -> None:
+    """Make the page findable by ``value``, instead of any text it had. Part of the caller's transaction."""
+    remove_page_text(db, [page_key])
+    column = "rowid" if _is_sqlite(db) else "page_key"
+    db.execute(
+        text(f"INSERT INTO page_text ({column}, tenant, text) VALUES (:key, :tenant, :text)"),
+        {"key": page_key, "tenant": tenant, "text": normalize(value)},
+    )
+
+
+def remove_page_text(db: Session, page_keys: Sequence[int]) -> None:
+    """Forget the text of these pages; unknown keys are fine."""
+    column = "rowid" if _is_sqlite(db) else "page_key"
+    for key in page_keys:
+        db.execute(text(f"DELETE FROM page_text WHERE {column} = :key"), {"key": key})
+
+
+def search_text(
+    db: Session,
+    tenant: str,
+    query: str,
+    k: int,
+    *,
+    collection: str | None = None,
+    allowed_documents: Sequence[str] | None = None,
+    page_range: tuple[int, int] | None = None,
+    media_types: Sequence[str] | None = None,
+) -> list[tuple[int, float]]:
+    """The ``k`` best pages as (page key, score > 0), best first, ties by key. Any string is a query.
+
+    Only ready documents of the tenant; ``page_range`` is 1-based, both ends included. The filters are
+    part of the query, so that ``k`` pages come back whenever ``k`` match.
+    """
+    phrases = query_phrases(query)
+    if k < 1 or not phrases:
+        return []
+    parameters: dict[str, object] = {"tenant": tenant, "k": k, "match": _match(phrases, _is_sqlite(db))}
+    conditions: list[str] = []
+    expanding: list[BindParameter[object]] = []
+    if collection is not None:
+        conditions.append("p.collection = :collection AND d.collection = :collection")
+        parameters["collection"] = collection
+    if page_range is not None:
+        conditions.append("p.page_number BETWEEN :first AND :last")
+        parameters["first"], parameters["last"] = page_range
+    for name, column, values in (
+        ("documents", "d.id", allowed_documents),
+        ("media", "d.media_type", media_types),
+    ):
+        if values is not None:
+            if not values:
+                return []
+            conditions.append(f"{column} IN :{name}")
+            parameters[name] = list(values)
+            expanding.append(bindparam(name, expanding=True))
+    rows = db.execute(_statement(_is_sqlite(db), conditions).bindparams(*expanding), parameters)
+    return [(int(key), float(score)) for key, score in rows]
+
+
+def _statement(sqlite: bool, conditions: Sequence[str]) -> TextClause:
+    extra = "".join(f" AND {c}" for c in conditions)
+    live = (
+        " JOIN documents d ON d.id = p.document_id"
+        " WHERE t.tenant = :tenant AND p.tenant = :tenant AND d.tenant = :tenant AND d.state = 'ready'"
+    )
+    if sqlite:
+        return text(
+            "SELECT t.rowid, -bm25(page_text) AS score FROM page_text t JOIN pages p ON p.page_key = t.rowid"
+            f"{live} AND page_text MATCH :match{extra} ORDER BY score DESC, t.rowid LIMIT :k"
+        )
+    return text(
+        "SELECT t.page_key, ts_rank_cd(t.tsv, q, 1) AS score"
+        " FROM to_tsquery('simple', :match) q, page_text t JOIN pages p ON p.page_key = t.page_key"
+        f"{live} AND t.tsv @@ q{extra} ORDER BY score DESC, t.page_key LIMIT :k"
+    )
+
+
+def _match(phrases: Sequence[Sequence[str]], sqlite: bool) -> str:
+    """Words hold letters and digits only (see ``_WORD``), so quoting them leaves no syntax."""
+    if sqlite:
+        quoted = ['"' + " ".join(words) + '"' for words in phrases]
+        # The last word may not be finished yet.
+        if len(phrases[-1]) == 1 and len(phrases[-1][0]) > 2:
+            quoted[-1] += " *"
+        return " OR ".join(quoted)
+    return " | ".join("(" + " <-> ".join(f"'{w}'" for w in words) + ")" for words in phrases)
+
+
+def _is_sqlite(db: Session) -> bool:
+    return db.get_bind().dialect.name == "sqlite"

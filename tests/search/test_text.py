@@ -1,0 +1,105 @@
+"""Full-text search: ranking, filters, and queries that are nothing but noise."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hydra_rag.store.store import Store
+from hydra_rag_indexing.text import index_page_text, query_phrases, remove_page_text, search_text
+
+from .conftest import add_document
+
+_TEXTS = [
+    "Invoice INV-204, total amount due 1,250.00 EUR",
+    "The pump must be primed before the first start. Crème brûlée ﬁlter",
+    "STRASSE und Übergröße, naïve façade",
+    "文書検索エンジンの使い方",
+    "pump pump pump",
+]
+
+
+@pytest.fixture
+def keys(store: Store) -> list[int]:
+    with store.write() as db:
+        made = add_document(db, "a", len(_TEXTS))
+        for key, value in zip(made, _TEXTS, strict=True):
+            index_page_text(db, key, "default", value)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("query", "page"),
+    [
+        ("what is the total of inv-204?", 0),
+        ("creme brulee", 1),
+        ("filter", 1),
+        ("Straße", 2),
+        ("ubergrosse", 2),
+        ("検索", 3),
+        ("How do I prime the pump?", 1),
+        ("filt", 1),
+        ("fac\u0327ade", 2),
+    ],
+)
+def test_finds_the_page(store: Store, keys: list[int], query: str, page: int) -> None:
+    with store.session() as db:
+        found = search_text(db, "default", query, 5)
+    assert found[0][0] == keys[page]
+    assert found == sorted(found, key=lambda hit: (-hit[1], hit[0]))
+    assert all(score > 0 for _, score in found)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(query=st.one_of(st.text(), st.text(alphabet="\"'*():^-+{}[]ANDORNEAR \x00_\\%|&!<>\ud800文q")))
+def test_any_string_is_a_query_and_a_text(store: Store, query: str) -> None:
+    with store.session() as db:
+        search_text(db, "default", query, 3)
+    with store.write() as db:
+        index_page_text(db, 10**6, "default", query)
+    assert all(word.isalnum() for phrase in query_phrases(query) for word in phrase)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ['"', "AND", "a AND", "NEAR(a b", "text:pump", "* ^", "'; DROP TABLE pages; --", "(" * 500, "\x00"],
+)
+def test_query_syntax_means_nothing(store: Store, keys: list[int], query: str) -> None:
+    with store.session() as db:
+        search_text(db, "default", query, 3)
+        assert search_text(db, "default", query + " pump", 3)
+
+
+def test_filters_are_part_of_the_query(store: Store, keys: list[int]) -> None:
+    with store.write() as db:
+        for name, options in {
+            "b": {},
+            "c": {"media_type": "image/png"},
+            "d": {"collection": "other"},
+            "e": {"tenant": "else"},
+            "f": {"state": "working"},
+        }.items():
+            for key in add_document(db, name, 30, **options):
+                index_page_text(db, key, options.get("tenant", "default"), "pump " * 3 + "valve")
+    with store.session() as db:
+        assert len(search_text(db, "default", "valve", 500)) == 90
+        assert len(search_text(db, "default", "valve", 500, collection="default")) == 60
+        assert len(search_text(db, "else", "valve", 500)) == 30
+        assert len(search_text(db, "nobody", "valve", 500)) == 0
+        assert [k for k, _ in search_text(db, "default", "pump", 9, allowed_documents=["a"])] == [
+            keys[4],
+            keys[1],
+        ]
+        assert len(search_text(db, "default", "valve", 500, page_range=(2, 4))) == 9
+        assert len(search_text(db, "default", "valve", 500, media_types=["image/png"])) == 30
+        assert search_text(db, "default", "valve", 500, allowed_documents=[]) == []
+
+
+def test_text_is_replaced_and_removed(store: Store, keys: list[int]) -> None:
+    with store.write() as db:
+        index_page_text(db, keys[0], "default", "something else")
+        remove_page_text(db, [keys[4], 12345])
+    with store.session() as db:
+        assert search_text(db, "default", "invoice", 3) == []
+        assert [k for k, _ in search_text(db, "default", "pump else", 3)] == [keys[0], keys[1]]
