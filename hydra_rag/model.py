@@ -1,0 +1,434 @@
+"""`HydraModel`: one set of weights that retrieves, looks and answers.
+
+See ``views.py`` for how two module trees share every tensor, and ``scheduler.py`` for who owns the device.
+Every method may be called from any thread.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import weakref
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from hydra_rag import adapter as adapters
+from hydra_rag import attention, views
+from hydra_rag.backbones import Profile
+from hydra_rag.backbones.load import load_base, resolve_folder
+from hydra_rag.device import RandomState, as_hydra_error, pick_device, pick_dtype
+from hydra_rag.embedding import RetrievalView, embed_steps, page_prompt, query_prompt
+from hydra_rag.errors import AdapterError
+from hydra_rag.fingerprint import model_fingerprint, tower_identity
+from hydra_rag.generation import Decoding, decode_steps
+from hydra_rag.processor import HydraProcessor, Prompt
+from hydra_rag.scheduler import Job, Scheduler
+from hydra_rag.textstream import TextStream
+from hydra_rag.values import AttentionRows, GenerationResult, MultiVector, QueryItem, TextDelta
+from hydra_rag.vision import VisionCache, encoder_outputs
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["HydraModel", "TextStreamHandle"]
+
+Messages = Sequence[Mapping[str, Any]]
+DEFAULT_NEW_TOKENS = 256
+
+
+class HydraModel:
+    """Load with :meth:`load`; the constructor takes parts that are already built.
+
+    ``base_model``: the plain transformers model (the answer view; its weights must not be changed).
+    ``retrieval``: the retrieval view, ``None`` without an adapter. ``processor``: see ``processor.py``.
+    """
+
+    def __init__(
+        self,
+        base_model: Any,
+        processor: HydraProcessor,
+        profile: Profile,
+        *,
+        name: str,
+        cache_dir: Path | None = None,
+    ) -> None:
+        self.base_model = base_model
+        self.processor = processor
+        self.profile = profile
+        self.name = name
+        self.retrieval: RetrievalView | None = None
+        self.scheduler = Scheduler(convert=as_hydra_error, on_start=lambda: torch.set_grad_enabled(False))
+        self.vision = VisionCache(tower_identity(base_model, processor), folder=cache_dir)
+        self._lock = threading.Lock()
+        views.hook_layers(base_model.model, self.scheduler.poll)
+        self._finalizer = weakref.finalize(self, self.scheduler.close)
+
+    @classmethod
+    def load(
+        cls,
+        name_or_path: str = "nano",
+        adapter: str | Path | None = None,
+        device: str = "auto",
+        *,
+        dtype: str | None = None,
+        cache_dir: Path | None = None,
+    ) -> HydraModel:
+        """Load a model and, where there is one, its retrieval adapter.
+
+        ``name_or_path``: ``nano``, a folder, or ``org/name`` on the hub. ``adapter``: a folder or hub name;
+        by default the folder ``adapter`` beside the weights, if it exists. ``device``: ``auto``, ``cpu``,
+        ``cuda``, ``cuda:N``. ``dtype``: float32 on the CPU and bfloat16 on CUDA unless named. ``cache_dir``:
+        where hub files and vision features may be kept.
+        """
+        place = pick_device(device)
+        folder = resolve_folder(str(name_or_path), cache_dir)
+        base, profile = load_base(folder, pick_dtype(dtype, place), place)
+        processor = HydraProcessor.from_folder(folder, base.config)
+        features = None if cache_dir is None else Path(cache_dir) / "vision"
+        model = cls(base, processor, profile, name=str(name_or_path), cache_dir=features)
+        if adapter is None and (folder / "adapter" / "hydra.json").is_file():
+            model.load_adapter(folder / "adapter")
+        elif adapter is not None:
+            path = Path(adapter).expanduser()
+            model.load_adapter(path if path.exists() else resolve_adapter(str(adapter), cache_dir))
+        return model
+
+    # -- facts ----------------------------------------------------------------------------------------
+
+    @property
+    def device(self) -> torch.device:
+        return self.base_model.device  # type: ignore[no-any-return]
+
+    @property
+    def dim(self) -> int:
+        """Length of one retrieval vector. Raises :class:`AdapterError` without an adapter."""
+        return self._view().spec.dim
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of everything that changes retrieval vectors: weights, adapter, prompts, processor,
+        attention mode, pooling, page budget. Raises :class:`AdapterError` without an adapter."""
+        view = self._view()
+        return model_fingerprint(self.weights_fingerprint, self.processor, view)
+
+    @cached_property
+    def weights_fingerprint(self) -> str:
+        """Hex digest of the base weights (see :func:`hydra_rag.adapter.weights_digest`)."""
+        return adapters.weights_digest(dict(self.base_model.named_parameters()))
+
+    def memory(self) -> dict[str, int]:
+        """Bytes of tensor storage.
+
+        ``unique_bytes``: all distinct storage of this engine (both views, adapter, projection).
+        ``two_models_bytes``: a generator and a retriever (the same class with the adapter) loaded apart.
+        ``two_models_headless_bytes``: the same with a retriever that has no separate output layer.
+        ``adapter_bytes``: LoRA and projection. ``base_bytes``: the plain model.
+        """
+        base = views.unique_bytes([self.base_model])
+        mine = [self.base_model]
+        headless = views.unique_bytes([self.base_model.model])
+        if self.retrieval is not None:
+            mine += [self.retrieval.peft_model, self.retrieval.projection]
+        unique = views.unique_bytes(mine)
+        added = unique - base
+        return {
+            "unique_bytes": unique,
+            "two_models_bytes": 2 * base + added,
+            "two_models_headless_bytes": base + headless + added,
+            "adapter_bytes": added,
+            "base_bytes": base,
+        }
+
+    # -- adapters -------------------------------------------------------------------------------------
+
+    def load_adapter(self, folder: str | Path) -> None:
+        """Attach the retrieval adapter of a folder, in place of the present one. Strict: see ``adapter.py``."""
+        path = Path(folder)
+        spec = adapters.read_spec(path)
+        adapters.check_base(spec, self._facts(spec))
+        peft_model, projection, spec = adapters.read_adapter(path, self._tree(), self._hidden)
+        self._attach(peft_model, projection, spec)
+
+    def new_adapter(
+        self,
+        dim: int = 128,
+        *,
+        rank: int = 32,
+        alpha: int = 32,
+        dropout: float = 0.0,
+        seed: int = 0,
+        random: bool = False,
+        spec: adapters.AdapterSpec | None = None,
+    ) -> RetrievalView:
+        """Attach a fresh adapter, to be trained. Returns the retrieval view.
+
+        LoRA starts as an exact identity (its second matrix is zero) unless ``random`` asks for noise in
+        both, as tests do. The projection starts with a seeded normal distribution.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            init: bool | str = False if random else "gaussian"
+            config = adapters.lora_config(rank=rank, alpha=alpha, dropout=dropout, init=init)
+            peft_model = adapters.attach_lora(self._tree(), config)
+            projection = torch.nn.Linear(self._hidden, dim, bias=False)
+            torch.nn.init.normal_(projection.weight, std=self._hidden**-0.5)
+        spec = replace(spec or adapters.AdapterSpec(dim=dim), dim=dim, base=self._facts(None))
+        peft_model.requires_grad_(False)
+        projection.requires_grad_(False)
+        self._attach(peft_model.eval(), projection.eval(), spec)
+        return self._view()
+
+    def save_adapter(self, folder: str | Path) -> None:
+        """Write the present adapter; :meth:`load_adapter` reads it."""
+        view = self._view()
+        adapters.write_adapter(Path(folder), view.peft_model, view.projection, view.spec)
+
+    def _facts(self, spec: adapters.AdapterSpec | None) -> dict[str, Any]:
+        facts = adapters.base_facts(self.base_model.config)
+        if spec is None or "weights" in spec.base:
+            facts["weights"] = self.weights_fingerprint
+        return facts
+
+    @property
+    def _hidden(self) -> int:
+        return int(self.base_model.config.text_config.hidden_size)
+
+    def _tree(self) -> Any:
+        tree = views.share_tree(self.base_model)
+        views.hook_layers(tree, self.scheduler.poll)
+        return tree
+
+    def _attach(self, peft_model: Any, projection: torch.nn.Linear, spec: adapters.AdapterSpec) -> None:
+        place = self.device
+        view = RetrievalView(
+            peft_model.to(place), projection.to(place), spec, self.profile, self.base_model.config
+        )
+        self.processor.answer_tokens = spec.answer_tokens
+        self.retrieval = view
+
+    def _view(self) -> RetrievalView:
+        if self.retrieval is None:
+            raise AdapterError(
+                f"model {self.name!r} has no retrieval adapter, so it can't embed; pass --adapter (adapter=), or "
+                "train one with 'hydra-rag train adapter'"
+            )
+        return self.retrieval
+
+    # -- embedding ------------------------------------------------------------------------------------
+
+    def embed_pages(
+        self, images: Sequence[Image.Image], *, batch_size: int | None = None, max_tokens: int | None = None
+    ) -> list[MultiVector]:
+        """One multi-vector per page image: its image tokens, with their boxes in the image's pixels.
+
+        Pages of equal size share a forward pass, at most ``batch_size`` (1 on the CPU, 8 elsewhere); vectors
+        do not depend on it beyond rounding. ``max_tokens``: visual tokens per page.
+        """
+        view = self._view()
+        size = batch_size or (1 if self.device.type == "cpu" else 8)
+        chunk = max(size, 4)
+        waiting: list[Job[list[MultiVector]]] = []
+        out: list[MultiVector] = []
+        try:
+            for start in range(0, len(images), chunk):  # the next pages are cut while the device works
+                part = images[start : start + chunk]
+                prompts = [
+                    page_prompt(self.processor, view.spec, image, max_tokens=max_tokens) for image in part
+                ]
+                waiting.append(self._embed(prompts, size, view, boxes=True))
+                if len(waiting) > 1:
+                    out += waiting.pop(0).result()
+            for job in waiting:
+                out += job.result()
+        except BaseException:
+            for job in waiting:
+                job.cancel()
+            raise
+        return out
+
+    def embed_queries(
+        self, items: Sequence[QueryItem], *, batch_size: int | None = None, max_tokens: int | None = None
+    ) -> list[MultiVector]:
+        """One multi-vector per query (text, image, or both), all of its tokens, without boxes."""
+        view = self._view()
+        prompts = [query_prompt(self.processor, view.spec, item, max_tokens=max_tokens) for item in items]
+        if not prompts:
+            return []
+        size = batch_size or (1 if self.device.type == "cpu" else 8)
+        return self._embed(prompts, size, view, boxes=False).result()
+
+    def _embed(
+        self, prompts: Sequence[Prompt], size: int, view: RetrievalView, *, boxes: bool
+    ) -> Job[list[MultiVector]]:
+        def steps() -> Generator[None, None, list[MultiVector]]:
+            return embed_steps(view, self.base_model, self.vision, prompts, size, boxes=boxes)
+
+        return self.scheduler.submit("bulk" if boxes else "chat", steps)
+
+    # -- answers --------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        messages: Messages,
+        *,
+        seed: int | None = None,
+        image_tokens: int | None = None,
+        upscale: bool = False,
+        **options: Any,
+    ) -> GenerationResult:
+        """Answer chat messages (see :meth:`HydraProcessor.chat`). Greedy unless ``do_sample=True``.
+
+        ``options``: those of transformers' ``generate`` (default ``max_new_tokens`` 256). ``seed``: draws
+        exactly as ``torch.manual_seed(seed)`` followed by the plain model's ``generate``.
+        ``image_tokens``: visual tokens per image; ``upscale``: enlarge small images to that budget.
+        """
+        stream = self.stream(messages, seed=seed, image_tokens=image_tokens, upscale=upscale, **options)
+        for _ in stream:
+            pass
+        assert stream.result is not None
+        return stream.result
+
+    def stream(
+        self,
+        messages: Messages,
+        *,
+        seed: int | None = None,
+        image_tokens: int | None = None,
+        upscale: bool = False,
+        **options: Any,
+    ) -> TextStreamHandle:
+        """As :meth:`generate`, piece by piece; the pieces add up to the result's text."""
+        prompt = self.processor.chat(messages, image_tokens=image_tokens, upscale=upscale)
+        return TextStreamHandle(self, prompt, RandomState(self.device, seed), options)
+
+    def attend(
+        self,
+        messages: Messages,
+        layers: Sequence[int] | None = None,
+        rows: str | Sequence[int] = "last",
+        *,
+        image_tokens: int | None = None,
+        upscale: bool = False,
+    ) -> AttentionRows:
+        """Post-softmax attention of the answer view for chosen prompt positions.
+
+        ``layers``: decoder layers (default: all that have attention rows). ``rows``: ``"last"`` (the
+        position that writes the first answer token) or prompt positions. See :class:`AttentionRows`.
+        """
+        wanted = attention.wanted_layers(self.profile, self.base_model.config, layers)
+        prompt = self.processor.chat(messages, image_tokens=image_tokens, upscale=upscale)
+        positions = attention.row_positions(rows, len(prompt))
+        tree = self._capture_tree
+
+        def steps() -> Generator[None, None, AttentionRows]:
+            features = (
+                self.vision.features(self.base_model, prompt.images, self.device) if prompt.images else ()
+            )
+            yield
+            return attention.capture_rows(tree, prompt, features, wanted, positions, self.device)
+
+        return self.scheduler.run("chat", steps)
+
+    @cached_property
+    def _capture_tree(self) -> Any:
+        with self._lock:
+            attention.register()
+            tree = views.share_tree(self.base_model, attention=attention.NAME)
+            attention.stop_after(tree)
+            views.hook_layers(tree, self.scheduler.poll)
+            return tree
+
+    def close(self) -> None:
+        """Stop the model's thread and cancel what is under way. Further requests raise :class:`ModelError`."""
+        self._finalizer()
+        self.vision.clear()
+
+    def __enter__(self) -> HydraModel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def resolve_adapter(name: str, cache_dir: Path | None) -> Path:
+    """An adapter by hub name."""
+    from hydra_rag.backbones.load import _HUB_NAME, _download
+
+    if not _HUB_NAME.fullmatch(name):
+        raise AdapterError(f"no adapter folder {name!r}; pass a folder or a hub name such as org/adapter")
+    return _download(name, cache_dir)
+
+
+class TextStreamHandle(Iterator[TextDelta]):
+    """Iterator over the pieces of one answer. ``result`` is set when it is exhausted.
+
+    Closing it (or dropping it, or leaving its ``with`` block) stops the generation before its next layer.
+    """
+
+    def __init__(
+        self, model: HydraModel, prompt: Prompt, random: RandomState, options: dict[str, Any]
+    ) -> None:
+        self.result: GenerationResult | None = None
+        self._prompt = prompt
+        self._events: queue.SimpleQueue[tuple[int, float] | None] = queue.SimpleQueue()
+        opened = prompt.text.rstrip().endswith("<think>")
+        self._text = TextStream(model.processor.decode, thinking=opened)
+        self._ids: list[int] = []
+        events, put = self._events, self._events.put
+
+        options = {"do_sample": False, **options}
+        if "tokenizer" not in options and options.get("stop_strings"):
+            options["tokenizer"] = model.processor.tokenizer
+        if not {"max_new_tokens", "max_length", "generation_config"} & set(options):
+            options["max_new_tokens"] = DEFAULT_NEW_TOKENS
+        vision, base, device = model.vision, model.base_model, model.device
+
+        def steps() -> Generator[None, None, Decoding]:
+            try:
+                inputs: dict[str, Any] = prompt.tensors(device, pixels=False)
+                if prompt.images:
+                    inputs["mm_encoder_outputs"] = encoder_outputs(
+                        vision.features(base, prompt.images, device)
+                    )
+                    yield
+                return (yield from decode_steps(base, inputs, random, lambda t, p: put((t, p)), options))
+            finally:
+                events.put(None)
+
+        self._job = model.scheduler.submit("chat", steps)
+        self._finalizer = weakref.finalize(self, self._job.cancel)
+
+    def __next__(self) -> TextDelta:
+        if self.result is not None:
+            raise StopIteration
+        event = self._events.get()
+        if event is None:
+            done = self._job.result()
+            rest = self._text.finish()
+            self.result = GenerationResult(
+                text=self._text.text,
+                token_ids=tuple(done.token_ids),
+                finish_reason="stop" if done.stopped else "length",
+                logprobs=tuple(done.logprobs),
+                prompt_tokens=len(self._prompt),
+            )
+            if rest:
+                return TextDelta(rest)
+            raise StopIteration
+        self._ids.append(event[0])
+        return TextDelta(self._text.push(event[0]), (event[0],))
+
+    def close(self) -> None:
+        """Stop generating; the model is free before its next layer."""
+        self._job.cancel()
+
+    def __enter__(self) -> TextStreamHandle:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
