@@ -94,6 +94,20 @@ class VectorIndex:
         vectors: FloatArray = segment.vectors[first:last].numpy().astype(np.float32)
         return vectors, None if (boxes < 0).all() else boxes
 
+    def stored(self, key: int) -> npt.NDArray[Any]:
+        """The vectors of a page as they are stored, [n, dim] float16 or float32; not to be written to."""
+        if not self.has(key):
+            raise NotFoundError(f"The index has no page {key}.")
+        position = self._table.positions(np.array([key], np.int64))
+        self._table.verify(position)
+        segment = self._table.segments[int(self._table.segment[position[0]])]
+        first = int(self._table.start[position[0]])
+        rows: npt.NDArray[Any] = segment.vectors[first : first + int(self._table.count[position[0]])].numpy()
+        return rows
+
+    def optimize(self) -> VectorIndex:
+        return self
+
     def _checked_query(self, query: npt.ArrayLike) -> FloatArray:
         rows = np.ascontiguousarray(query, np.float32)
         if rows.ndim != 2 or not len(rows) or rows.shape[1] != self.dim:
