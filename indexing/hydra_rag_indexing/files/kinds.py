@@ -55,7 +55,8 @@ _CONTROL = bytes(set(range(32)) - {9, 10, 12, 13, 27}) + b"\x7f"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """``family``: ``pdf``, ``image``, ``heif``, ``text``, ``markdown``, ``office`` or ``html``."""
+    """``family``: ``pdf``, ``image``, ``heif``, ``text``, ``csv``, ``markdown``,
+    ``html`` or ``office``."""
 
     family: str
     media_type: str
@@ -162,7 +163,7 @@ def _textual(path: Path, head: bytes, size: int, limits: Limits) -> Kind:
         return Kind("html", "text/html")
     if suffix in (".md", ".markdown"):
         return Kind("markdown", "text/markdown")
-    return Kind("text", "text/csv" if suffix == ".csv" else "text/plain")
+    return Kind("csv", "text/csv") if suffix == ".csv" else Kind("text", "text/plain")
 
 
 def _is_text(head: bytes) -> bool:

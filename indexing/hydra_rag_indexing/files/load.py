@@ -62,7 +62,7 @@ def probe(path: Path | str, *, limits: Limits | None = None) -> FileInfo:
     would have to convert first. Raises ``FileError``."""
     path, limits = Path(path), limits or Limits()
     kind = identify(path, limits)
-    if kind.family in ("office", "html"):
+    if kind.family in ("office",):
         return FileInfo(kind.media_type)
     with Parser(path, kind.family, limits, DPI) as parser:
         return FileInfo(kind.media_type, parser.pages)
@@ -104,7 +104,7 @@ def _parser(path: Path, limits: Limits, dpi: float) -> Iterator[Parser]:
 
 @contextmanager
 def _readable(path: Path, kind: Kind, limits: Limits) -> Iterator[tuple[Path, str]]:
-    if kind.family in ("office", "html"):
+    if kind.family in ("office",):
         raise FileError(
             f"{path.name} needs LibreOffice, which is not installed; install it or export the file as PDF",
             code="unsupported",

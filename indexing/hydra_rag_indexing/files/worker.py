@@ -78,10 +78,10 @@ def _open(command: dict[str, Any]) -> Source:
         from hydra_rag_indexing.files.pdf_source import PdfSource
 
         return PdfSource(data, limits, command["dpi"])
-    if kind in ("text", "markdown"):
+    if kind in ("text", "csv", "markdown", "html"):
         from hydra_rag_indexing.files.text_source import TextSource
 
-        return TextSource(data, limits, command["dpi"], markdown=kind == "markdown")
+        return TextSource(data, limits, command["dpi"], kind)
     from hydra_rag_indexing.files.image_source import ImageSource
 
     return ImageSource(data, limits, heif=kind == "heif")
