@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from hydra_rag.values import Word
-from hydra_rag_agents.lines import group_lines
+from hydra_rag.lines import group_lines
 
 __all__ = ["choose_lines", "content_tokens"]
 

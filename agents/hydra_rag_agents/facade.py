@@ -1,0 +1,350 @@
+"""`HydraRAG`: documents in, cited answers out. The only place that puts model, index and agent together.
+
+Everything heavy waits until it is needed: listing documents loads no model and no torch.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra_rag.errors import NotFoundError, UsageError
+from hydra_rag_agents.events import Done, Event, Started, step_of
+from hydra_rag_agents.history import Conversation, pasts, turn_json
+from hydra_rag_agents.library import CollectionLibrary
+from hydra_rag_agents.loop import run
+from hydra_rag_agents.memory import follow_up
+from hydra_rag_agents.reader import ModelReader
+from hydra_rag_agents.state import Answer, AskSettings, Step, Turn
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hydra_rag.model import HydraModel
+    from hydra_rag.store.records import DocumentInfo
+    from hydra_rag.store.store import Store
+    from hydra_rag.values import QueryItem
+    from hydra_rag_agents.state import Reader
+    from hydra_rag_indexing.collection import Collection
+    from hydra_rag_indexing.events import IngestEvent, IngestResult
+    from hydra_rag_indexing.search import Hit
+
+__all__ = ["AskResult", "HydraRAG"]
+
+
+@dataclass(frozen=True, slots=True)
+class AskResult:
+    """A finished turn."""
+
+    answer: Answer
+    steps: tuple[Step, ...]
+    session_id: str
+    turn_id: str
+
+    @property
+    def text(self) -> str:
+        return self.answer.text
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "status": self.answer.status,
+            "answer": self.answer.text,
+            "confidence": self.answer.confidence,
+            "citations": [citation.to_json() for citation in self.answer.citations],
+            "steps": [step.to_json() for step in self.steps],
+            "session_id": self.session_id,
+            "turn_id": self.turn_id,
+        }
+
+
+class HydraRAG:
+    """A store, a model and the agent. Safe to share between threads; usable as a context manager.
+
+    ``store``: the store's folder. ``model``: ``nano``, a folder, or a hub name. ``adapter``: retrieval
+    adapter, by default the one beside the model. ``database``: SQL elsewhere (``postgresql://...``).
+    ``create``: make the store where there is none. ``reader``: another answer view (tests).
+    """
+
+    def __init__(
+        self,
+        store: str | Path,
+        model: str = "nano",
+        adapter: str | Path | None = None,
+        *,
+        tenant: str = "default",
+        collection: str = "default",
+        device: str = "auto",
+        dtype: str | None = None,
+        database: str | None = None,
+        cache_dir: Path | None = None,
+        create: bool = True,
+        load: Callable[[], HydraModel] | None = None,
+        reader: Reader | None = None,
+    ) -> None:
+        self.directory = Path(store).expanduser()
+        self.model_name, self.adapter = str(model), adapter
+        self.tenant, self.collection_name = tenant, collection
+        self._device, self._dtype, self._database = device, dtype, database
+        self._cache_dir, self._create, self._load = cache_dir, create, load
+        self._lock = threading.RLock()
+        self._model: HydraModel | None = None
+        self._store: Store | None = None
+        self._collection: Collection | None = None
+        self._reader: Reader = reader or ModelReader(lambda: self.model)
+        self._closed = False
+
+    # -- parts, built on first use ---------------------------------------------------------------
+
+    @property
+    def model(self) -> HydraModel:
+        """The model; loaded on first use."""
+        with self._lock:
+            self._check_open()
+            if self._model is None:
+                self._model = self._load() if self._load else self._load_model()
+            return self._model
+
+    def _load_model(self) -> HydraModel:
+        from hydra_rag.model import HydraModel
+
+        return HydraModel.load(
+            self.model_name, self.adapter, self._device, dtype=self._dtype, cache_dir=self._cache_dir
+        )
+
+    @property
+    def store(self) -> Store:
+        with self._lock:
+            self._check_open()
+            if self._store is None:
+                from hydra_rag.store.store import Store
+
+                self._store = Store.open(self.directory, url=self._database, create=self._create)
+            return self._store
+
+    @property
+    def collection(self) -> Collection:
+        """The indexed pages; has no model until it needs one."""
+        with self._lock:
+            if self._collection is None:
+                from hydra_rag_indexing.collection import Collection
+
+                self._collection = Collection(
+                    self.store,
+                    lambda: self.model,
+                    tenant=self.tenant,
+                    collection=self.collection_name,
+                    model=self.model_name,
+                )
+            return self._collection
+
+    @property
+    def conversation(self) -> Conversation:
+        return Conversation(self.store, self.tenant, self.collection_name)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError("This HydraRAG is closed: make a new one.")
+
+    # -- documents ---------------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        paths: str | Path | Sequence[str | Path],
+        *,
+        progress: Callable[[IngestEvent], None] | None = None,
+        **options: Any,
+    ) -> list[IngestResult]:
+        """Index files, folders and globs. One result per file; see :meth:`Collection.ingest`."""
+        given = [paths] if isinstance(paths, str | Path) else list(paths)
+        return self.collection.ingest(given, progress=progress, **options)
+
+    @property
+    def documents(self) -> list[DocumentInfo]:
+        return self.collection.documents()
+
+    def remove(self, document_ids: Sequence[str]) -> None:
+        self.collection.remove(list(document_ids))
+
+    # -- search and ask ------------------------------------------------------------------------------
+
+    def search(
+        self,
+        query: str | None = None,
+        *,
+        image: Image.Image | str | Path | None = None,
+        k: int = 10,
+        mode: str = "hybrid",
+        documents: Sequence[str] | None = None,
+    ) -> list[Hit]:
+        """The ``k`` best pages for text, an image, or both."""
+        item = query_item(query, load_image(image))
+        return self.collection.search(item, k, mode=mode, documents=documents)  # type: ignore[arg-type]
+
+    def ask(
+        self,
+        question: str,
+        *,
+        image: Image.Image | str | Path | None = None,
+        session: str | None = None,
+        settings: AskSettings | None = None,
+        explain: str | Path | None = None,
+        on_event: Callable[[Event], None] | None = None,
+        **changes: Any,
+    ) -> AskResult:
+        """Answer a question from the documents, with citations.
+
+        ``session``: id of an earlier answer's session, for a follow-up. ``explain``: a folder for
+        pictures of what was looked at. Keyword ``changes`` are fields of :class:`AskSettings`
+        (``k=``, ``mode=``, ``pages=``, ``documents=``...).
+        """
+        chosen = make_settings(settings, changes)
+        with closing(self.ask_events(question, image=image, session=session, settings=chosen)) as events:
+            result = _collect(events, on_event)
+        if explain is not None:
+            from hydra_rag_agents.explain import write_explanation
+
+            write_explanation(
+                CollectionLibrary(self.collection), self._reader, question, result, Path(explain)
+            )
+        return result
+
+    def ask_events(
+        self,
+        question: str,
+        *,
+        image: Image.Image | str | Path | None = None,
+        session: str | None = None,
+        settings: AskSettings | None = None,
+        **changes: Any,
+    ) -> Iterator[Event]:
+        """As :meth:`ask`, event by event. Closing the generator stops the model and stores the turn as
+        interrupted."""
+        if not question.strip():
+            raise UsageError("The question is empty.")
+        chosen = make_settings(settings, changes)
+        for document in chosen.documents or ():
+            self.collection.document(document)
+        picture = load_image(image)
+        talk = self.conversation
+        past = pasts(talk.turns(session)) if session is not None else []
+        fingerprint = self._reader.fingerprint
+        session_id = talk.open(session, question)
+        turn = follow_up(Turn(question, chosen, picture), past)
+        turn_id = talk.begin(session_id, question, chosen, fingerprint, picture)
+        yield Started(session_id, turn_id)
+        library = CollectionLibrary(self.collection)
+        with closing(talk.record(turn_id, run(library, self._reader, turn))) as events:
+            yield from events
+
+    # -- sessions ------------------------------------------------------------------------------------
+
+    @property
+    def sessions(self) -> list[Any]:
+        """Newest first."""
+        return self.conversation.sessions()
+
+    def replay(self, session_id: str, turn_id: str | None = None) -> list[dict[str, Any]]:
+        """Run the stored turns of a session (or one of them) again with their stored settings.
+
+        Nothing is stored. Each entry: the stored turn, the new ``replay`` (status, answer, steps,
+        citations) and ``same``, whether steps, answer and citations agree; ``reason`` where they can't.
+        """
+        talk = self.conversation
+        turns = talk.turns(session_id)
+        if turn_id is not None and turn_id not in [turn.turn_id for turn in turns]:
+            raise NotFoundError(f"Session {session_id} has no turn {turn_id}.")
+        out = []
+        for index, stored in enumerate(turns):
+            if turn_id is not None and stored.turn_id != turn_id:
+                continue
+            settings = AskSettings.from_json(stored.settings)
+            turn = follow_up(Turn(stored.question, settings, talk.image(stored)), pasts(turns[:index]))
+            with closing(run(CollectionLibrary(self.collection), self._reader, turn)) as events:
+                result = _collect(events, None, session_id, stored.turn_id)
+            before, again = turn_json(stored), result.to_json()
+            keys = ("status", "answer", "citations", "steps")
+            reason = None
+            if stored.status not in ("answered", "not_found"):
+                reason = f"The turn ended as {stored.status}."
+            elif stored.fingerprint != self._reader.fingerprint:
+                reason = "The turn was answered by another model."
+            same = all(before[key] == again[key] for key in keys)
+            out.append(
+                {**before, "replay": {key: again[key] for key in keys}, "same": same, "reason": reason}
+            )
+        return out
+
+    # -- end -----------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Free the model and the store. Closing twice does nothing."""
+        with self._lock:
+            self._closed = True
+            model, self._model = self._model, None
+            store, self._store = self._store, None
+            self._collection = None
+        if model is not None:
+            model.close()
+        if store is not None:
+            store.close()
+
+    def __enter__(self) -> HydraRAG:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def make_settings(settings: AskSettings | None, changes: dict[str, Any]) -> AskSettings:
+    try:
+        return replace(settings or AskSettings(), **changes)
+    except TypeError as error:
+        raise UsageError(f"Unknown setting for ask: {error}") from error
+
+
+def query_item(text: str | None, image: Image.Image | None) -> QueryItem:
+    if image is not None:
+        return {"text": text, "image": image} if text else image
+    if not text or not text.strip():
+        raise UsageError("Give a query text, an image, or both.")
+    return text
+
+
+def load_image(image: Image.Image | str | Path | None) -> Image.Image | None:
+    """A question's own image: RGB, turned as its EXIF says. Raises :class:`UsageError`."""
+    if image is None or not isinstance(image, str | Path):
+        return None if image is None else image.convert("RGB")
+    from PIL import Image as Pillow
+    from PIL import ImageOps
+
+    try:
+        with Pillow.open(image) as opened:
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    except (OSError, ValueError, Pillow.DecompressionBombError) as error:
+        raise UsageError(f"The image {image} can't be read: {error}") from error
+
+
+def _collect(
+    events: Iterator[Event],
+    on_event: Callable[[Event], None] | None,
+    session_id: str = "",
+    turn_id: str = "",
+) -> AskResult:
+    steps: list[Step] = []
+    answer: Answer | None = None
+    for event in events:
+        if on_event is not None:
+            on_event(event)
+        step = step_of(event)
+        if step is not None:
+            steps.append(step)
+        if isinstance(event, Started):
+            session_id, turn_id = event.session_id, event.turn_id
+        elif isinstance(event, Done):
+            answer = event.answer
+    assert answer is not None, "a run that is not closed ends with Done"
+    return AskResult(answer, tuple(steps), session_id, turn_id)

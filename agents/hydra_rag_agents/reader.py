@@ -1,0 +1,103 @@
+"""The reader that the agent uses, made of a model. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta
+from hydra_rag_agents.state import ReaderProfile, Reading
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hydra_rag.model import HydraModel
+
+__all__ = ["NANO", "ModelReader", "image_message", "profile_of"]
+
+#: A small trained model: one page a prompt, a few characters of text layer, short values.
+NANO = ReaderProfile(
+    style="nano", image_tokens=1024, text_chars=400, max_new_tokens=48, threshold=0.2, sure=0.9
+)
+#: Template tokens round the content; generous.
+_OVERHEAD = 64
+
+
+def profile_of(settings: Mapping[str, Any] | None, *, image_tokens: int | None = None) -> ReaderProfile:
+    """The profile from the ``reader`` part of an adapter's ``hydra.json``; defaults for what it lacks."""
+    data = dict(settings or {})
+    base = NANO if data.get("style") == "nano" else ReaderProfile()
+    known = {f.name for f in fields(ReaderProfile)}
+    profile = replace(base, **{key: value for key, value in data.items() if key in known})
+    return replace(profile, image_tokens=image_tokens) if image_tokens else profile
+
+
+def image_message(images: Sequence[Image.Image], text: str) -> list[dict[str, Any]]:
+    """One user message: the images, then the text."""
+    content: list[dict[str, Any]] = [{"type": "image", "image": image} for image in images]
+    return [{"role": "user", "content": [*content, {"type": "text", "text": text}]}]
+
+
+class ModelReader:
+    """The answer view and the query embedding of a model that is loaded on first use."""
+
+    def __init__(self, model: Callable[[], HydraModel]) -> None:
+        self._model = model
+        self._profile: ReaderProfile | None = None
+
+    @property
+    def profile(self) -> ReaderProfile:
+        if self._profile is None:
+            spec = getattr(self._model().retrieval, "spec", None)
+            self._profile = profile_of(
+                getattr(spec, "reader", None), image_tokens=getattr(spec, "answer_tokens", None)
+            )
+        return self._profile
+
+    @property
+    def fingerprint(self) -> str:
+        return self._model().fingerprint
+
+    def read(self, images: Sequence[Image.Image], text: str, *, max_new_tokens: int, seed: int) -> Reading:
+        stream = self._model().stream(
+            image_message(images, text), seed=seed, max_new_tokens=max_new_tokens, do_sample=False
+        )
+        return StreamReading(stream)
+
+    def tokens(self, images: int, text: str, max_new_tokens: int) -> int:
+        # A token stands for at least one byte; every image is cut to its budget.
+        return images * (self.profile.image_tokens + 2) + len(text.encode()) + _OVERHEAD + max_new_tokens
+
+    def embed(self, item: QueryItem) -> MultiVector:
+        return self._model().embed_queries([item])[0]
+
+
+class StreamReading:
+    """A model's stream as a :class:`Reading`: the result is there also when it was closed early."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._text: list[str] = []
+        self._ids: list[int] = []
+        self._closed = False
+
+    def __iter__(self) -> Iterator[TextDelta]:
+        for delta in self._stream:
+            self._text.append(delta.text)
+            self._ids.extend(delta.token_ids)
+            yield delta
+
+    @property
+    def result(self) -> GenerationResult:
+        made = getattr(self._stream, "result", None)
+        if isinstance(made, GenerationResult):
+            return made
+        return GenerationResult("".join(self._text), tuple(self._ids), "cancelled")
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            close = getattr(self._stream, "close", None)
+            if close is not None:
+                close()
