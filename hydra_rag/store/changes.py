@@ -165,7 +165,7 @@ def add_pages(
         db.flush()
         keys.append(row.page_key)
         if page.words:
-            words = [[text, *box] for text, box in page.words]
+            words = [[word.text, *word.box] for word in page.words]
             db.execute(insert(PageWordsRow).values(page_key=row.page_key, tenant=tenant, words=words))
     return keys
 

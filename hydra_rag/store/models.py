@@ -115,7 +115,7 @@ class PageRow(Base):
     page_number: Mapped[int]
     width: Mapped[int]
     height: Mapped[int]
-    dpi: Mapped[int | None]
+    dpi: Mapped[float | None]
     label: Mapped[str | None]
     text_source: Mapped[str | None]
     image_sha256: Mapped[str] = mapped_column(String(64))

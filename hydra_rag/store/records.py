@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from hydra_rag.geometry import Box
+from hydra_rag.values import Word
 
 __all__ = [
     "ApiKey",
@@ -51,7 +52,7 @@ class PageInfo:
     page: int
     width: int
     height: int
-    dpi: int | None
+    dpi: float | None
     label: str | None
     text_source: str | None
     image_sha256: str
@@ -101,13 +102,13 @@ class NewPage:
     number: int
     width: int
     height: int
-    dpi: int | None
+    dpi: float | None
     label: str | None
     text_source: str | None
     image_sha256: str
     image_suffix: str
     image_bytes: int
-    words: tuple[tuple[str, Box], ...] = ()
+    words: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

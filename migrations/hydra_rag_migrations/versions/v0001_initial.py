@@ -227,7 +227,7 @@ def upgrade() -> None:
         sa.Column("page_number", sa.Integer(), nullable=False),
         sa.Column("width", sa.Integer(), nullable=False),
         sa.Column("height", sa.Integer(), nullable=False),
-        sa.Column("dpi", sa.Integer(), nullable=True),
+        sa.Column("dpi", sa.Float(), nullable=True),
         sa.Column("label", sa.Text(), nullable=True),
         sa.Column("text_source", sa.Text(), nullable=True),
         sa.Column("image_sha256", sa.String(length=64), nullable=False),

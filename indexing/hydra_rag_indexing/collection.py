@@ -1,0 +1,298 @@
+"""A collection of documents: what agents, servers and the command line work with."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra_rag.errors import HydraError, NotFoundError, StoreError, UsageError
+from hydra_rag.geometry import Box
+from hydra_rag.store import changes, documents, meta
+from hydra_rag.store.records import CollectionInfo, DocumentInfo, PageInfo
+from hydra_rag.store.store import Store
+from hydra_rag.values import MultiVector, QueryItem, Word
+from hydra_rag_indexing import jobs
+from hydra_rag_indexing.events import IngestEvent, IngestResult
+from hydra_rag_indexing.ingest import IngestRun
+from hydra_rag_indexing.lease import WriteLease
+from hydra_rag_indexing.page_images import load_page_image
+from hydra_rag_indexing.pipeline import Settings
+from hydra_rag_indexing.snapshots import Snapshots
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hydra_rag.values import Embedder
+    from hydra_rag_indexing.integrity import DoctorReport
+    from hydra_rag_indexing.search import Filters, Hit, Mode
+    from hydra_rag_indexing.snapshot import VectorIndex
+
+__all__ = ["Collection"]
+
+
+class Collection:
+    """One collection of one tenant in a store. Safe to share between threads.
+
+    ``embedder`` is called when vectors are first needed (ingesting new pages, visual search), never for
+    listing, text search or unchanged files. ``fingerprint``: the model's, where it is known without
+    loading it; then work with another model's vectors is refused before anything is loaded.
+    ``model``: its name, kept for messages.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        embedder: Callable[[], Embedder],
+        *,
+        tenant: str = "default",
+        collection: str = "default",
+        fingerprint: str | None = None,
+        model: str | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        if not tenant or not collection:
+            raise UsageError("Tenant and collection need a name.")
+        self.store, self.tenant, self.name = store, tenant, collection
+        self.model, self.settings = model, settings
+        self._make_embedder = embedder
+        self._embedder: Embedder | None = None
+        self._fingerprint = fingerprint
+        self._lock = threading.Lock()
+        self._snapshots = Snapshots(store, tenant, collection)
+
+    # -- model ---------------------------------------------------------------------------------
+
+    def embedder(self) -> Embedder:
+        """The model, loaded on the first call."""
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = self._make_embedder()
+                self._fingerprint = self._embedder.fingerprint
+            return self._embedder
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of this object's model; ``None`` while it is not known."""
+        return self._fingerprint
+
+    def info(self) -> CollectionInfo:
+        """What is stored: its fingerprint and dim are ``None`` while it is empty."""
+        with self.store.session() as db:
+            found = documents.get_collection(db, self.tenant, self.name)
+        return found or CollectionInfo(self.tenant, self.name, None, None, None)
+
+    # -- ingest --------------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        paths: Sequence[Path | str],
+        *,
+        progress: Callable[[IngestEvent], None] | None = None,
+        ocr: str = "auto",
+        force: bool = False,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> list[IngestResult]:
+        """Ingest files, folders and globs; one result per file, whatever happens to the others.
+
+        When another process writes, the files are queued for it and this call follows them. ``force``
+        reads unchanged files anew. Raises only for the whole store or model
+        (:class:`StoreError`, :class:`ModelError`, :class:`FingerprintError`).
+        """
+        run = self._run({"ocr": ocr, "force": force}, progress)
+        return run.run([paths] if isinstance(paths, str | Path) else paths, include, exclude)
+
+    def enqueue(self, paths: Sequence[Path | str], *, ocr: str = "auto", force: bool = False) -> list[str]:
+        """Queue files without waiting; returns job ids. Whoever next holds the lease does them."""
+        return jobs.enqueue(
+            self.store,
+            self.tenant,
+            self.name,
+            [str(Path(path).absolute()) for path in paths],
+            options={"ocr": ocr, "force": force},
+            fingerprint=self._fingerprint,
+            owner=None,
+        )
+
+    def jobs(self, job_ids: Sequence[str]) -> list[jobs.Job]:
+        return jobs.read(self.store, self.tenant, job_ids)
+
+    def drain(self, *, wait_s: float = 0.0) -> int:
+        """Work through the queue; returns the number of jobs done, 0 when another process does it."""
+        with self.store.session() as db:
+            if not jobs.waiting(db):
+                return 0
+        try:
+            lease = WriteLease.acquire(self.store, wait_s=wait_s)
+        except HydraError as error:
+            if error.code != "store_busy":
+                raise
+            return 0
+        with lease:
+            jobs.recover(self.store, lease)
+            return self._run({}, None).drain(lease)
+
+    def _run(self, options: dict[str, Any], progress: Callable[[IngestEvent], None] | None) -> IngestRun:
+        self._refuse_other_model()
+        return IngestRun(
+            self.store,
+            self.embedder,
+            tenant=self.tenant,
+            collection=self.name,
+            fingerprint=lambda: self._fingerprint,
+            model=self.model,
+            options=options,
+            settings=self.settings,
+            progress=progress,
+        )
+
+    def _refuse_other_model(self) -> None:
+        if self._fingerprint is not None:
+            self._snapshots.check(self._fingerprint)
+
+    # -- documents -----------------------------------------------------------------------------
+
+    def documents(self) -> list[DocumentInfo]:
+        """All documents, also those still being ingested (``status`` ``"working"``)."""
+        return documents.list_documents(self.store, self.tenant, self.name)
+
+    def document(self, document_id: str) -> DocumentInfo:
+        """One document with its pages in ``page_list``. Raises :class:`NotFoundError`."""
+        return documents.get_document(self.store, self.tenant, self.name, document_id)
+
+    def remove(self, document_ids: Sequence[str]) -> None:
+        """Remove documents, all or (when one is unknown) none; effective at once in every process.
+
+        Needs no lease. Bytes leave the disk with :meth:`compact`.
+        """
+        ids = [document_ids] if isinstance(document_ids, str) else list(document_ids)
+        for document_id in ids:
+            self.document(document_id)
+        with self.store.write() as db:
+            changes.remove_documents(db, self.store, self.tenant, ids)
+            meta.bump(db)
+
+    def page(self, document_id: str, page: int) -> PageInfo:
+        return documents.get_page(self.store, self.tenant, self.name, document_id, page)
+
+    def page_image(self, document_id: str, page: int) -> Image.Image:
+        """The stored image (RGB). Raises :class:`NotFoundError`, :class:`CorruptionError`."""
+        return load_page_image(self.store, self.tenant, self.page(document_id, page))
+
+    def page_words(self, document_id: str, page: int) -> list[Word]:
+        """The text layer, boxes in page pixels; empty where there is none."""
+        return documents.page_words(self.store, self.tenant, self.page(document_id, page).page_key)
+
+    def page_vectors(self, document_id: str, page: int) -> MultiVector:
+        """The stored vectors (float32) and their boxes. Raises :class:`NotFoundError`."""
+        info = self.page(document_id, page)
+        index = self.snapshot()
+        if index is None or not index.has(info.page_key):
+            raise NotFoundError(f"Page {page} of document {document_id} has no vectors yet.")
+        vectors, boxes = index.vectors(info.page_key)
+        return MultiVector(vectors, boxes)
+
+    def original_path(self, document_id: str) -> Path:
+        """Where the stored original lies (read-only)."""
+        document = self.document(document_id)
+        blob = documents.blob_of(self.store, self.tenant, document.sha256)
+        if blob is None:
+            raise StoreError(
+                "The original's row is missing: run `hydra-rag doctor --repair`.", code="corruption"
+            )
+        return self.store.blob_path(self.tenant, blob.sha256, blob.suffix)
+
+    def render_crop(self, document_id: str, page: int, box: Box, scale: float = 1.0) -> Image.Image:
+        """``box`` (page pixels) at ``scale`` times its stored size, rendered anew from the original
+        where that gives more pixels, else cut from the stored image and enlarged."""
+        info = self.page(document_id, page)
+        box = Box(*box).clip(info.width, info.height)
+        if scale > 1.0:
+            from hydra_rag_indexing.files import render_region
+
+            try:
+                return render_region(self.original_path(document_id), page, box, scale)
+            except (HydraError, OSError):
+                pass  # the stored image serves as well, with fewer pixels
+        crop = self.page_image(document_id, page).crop(box)
+        size = (max(1, round(box.width * scale)), max(1, round(box.height * scale)))
+        return crop if crop.size == size else crop.resize(size)
+
+    # -- search --------------------------------------------------------------------------------
+
+    def snapshot(self) -> VectorIndex | None:
+        """The current vector index; ``None`` while there are no vectors."""
+        return self._snapshots.current(self._fingerprint)
+
+    def search(
+        self,
+        query: QueryItem,
+        k: int = 10,
+        *,
+        mode: Mode = "hybrid",
+        documents: Sequence[str] | None = None,
+        filters: Filters | None = None,
+        query_vectors: MultiVector | None = None,
+        regions: int = 3,
+    ) -> list[Hit]:
+        """The ``k`` best pages for text, an image, or ``{"text", "image"}``.
+
+        ``query_vectors``: of the query, where the caller has them. An image without text is searched by
+        its looks alone, whatever the mode.
+        """
+        from hydra_rag_indexing.search import Filters, Searcher
+
+        text = _text_of(query)
+        if text is None and mode == "hybrid":
+            mode = "visual"
+        filters = filters or (None if documents is None else Filters(documents=documents))
+        if mode != "text" and query_vectors is None and self.info().fingerprint is not None:
+            query_vectors = self.embedder().embed_queries([query])[0]
+        elif mode != "text" and query_vectors is None:
+            return []
+        searcher = Searcher(self.store, self.tenant, self.name, self.snapshot)
+        return searcher.search(
+            text=text, vectors=query_vectors, k=k, mode=mode, filters=filters, regions=regions
+        )
+
+    # -- care ----------------------------------------------------------------------------------
+
+    def doctor(self, repair: bool = False) -> DoctorReport:
+        """Verify the whole store; with ``repair`` mend what can be mended from stored images."""
+        from hydra_rag_indexing.integrity import run_doctor
+
+        return run_doctor(self, repair=repair)
+
+    def compact(self, *, purge: bool = False) -> int:
+        """Rewrite segments with many dead rows or few pages, sweep files that nothing names.
+
+        ``purge``: also those with any dead row, and delete the trash: after this, removed documents are
+        gone from the disk. Returns the number of segments rewritten.
+        """
+        from hydra_rag_indexing.compaction import compact
+
+        return compact(self.store, purge=purge)
+
+    def reindex(self, progress: Callable[[int, int], None] | None = None) -> int:
+        """Embed every page anew with this object's model and switch to it in one commit; resumable.
+
+        Returns the number of pages embedded. ``progress(done, total)``.
+        """
+        from hydra_rag_indexing.reindex import reindex
+
+        return reindex(self, progress)
+
+    def forget_snapshot(self) -> None:
+        """Open the vectors anew at the next search."""
+        self._snapshots.forget()
+
+
+def _text_of(query: QueryItem) -> str | None:
+    if isinstance(query, str):
+        return query
+    if isinstance(query, Mapping):
+        text = query.get("text")
+        return text if isinstance(text, str) and text.strip() else None
+    return None

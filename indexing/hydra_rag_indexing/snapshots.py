@@ -1,0 +1,110 @@
+"""The current vector index of a collection, renewed when any process has changed the store."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from hydra_rag.errors import CorruptionError, FingerprintError
+from hydra_rag.store import documents
+from hydra_rag.store.models import MetaRow
+from hydra_rag.store.records import VectorRef
+from hydra_rag.store.store import Store
+
+if TYPE_CHECKING:
+    from hydra_rag_indexing.snapshot import PageRef, VectorIndex
+
+__all__ = ["Snapshots"]
+
+_RETRIES = 5
+
+
+class Snapshots:
+    """Gives :class:`VectorIndex` snapshots of one collection; safe to share between threads.
+
+    A snapshot is immutable: whoever holds one keeps it while a newer one is published.
+    """
+
+    def __init__(self, store: Store, tenant: str, collection: str) -> None:
+        self._store, self._tenant, self._collection = store, tenant, collection
+        self._lock = threading.Lock()
+        self._generation = -1
+        self._fingerprint: str | None = None
+        self._refs: list[VectorRef] = []
+        self._index: VectorIndex | None = None
+
+    def current(self, fingerprint: str | None = None) -> VectorIndex | None:
+        """The newest snapshot; ``None`` while the collection has no vectors.
+
+        ``fingerprint``: the caller's model. Raises :class:`FingerprintError` when the stored vectors are
+        another model's, :class:`CorruptionError` when a segment is damaged.
+        """
+        with self._lock:
+            for attempt in range(_RETRIES + 1):
+                generation, found, dim, refs = self._read()
+                self._compare(found, fingerprint)
+                try:
+                    self._advance(generation, found, dim, refs)
+                except CorruptionError:
+                    # A compaction may have moved the file away since the rows were read: look again.
+                    if attempt == _RETRIES or self._store.generation() == generation:
+                        raise
+                    continue
+                return self._index
+        return None
+
+    def check(self, fingerprint: str) -> None:
+        """Raise :class:`FingerprintError` when the stored vectors are another model's."""
+        with self._store.session() as db:
+            known = documents.get_collection(db, self._tenant, self._collection)
+        self._compare(None if known is None else known.fingerprint, fingerprint)
+
+    def _compare(self, found: str | None, fingerprint: str | None) -> None:
+        if fingerprint is not None and found is not None and found != fingerprint:
+            raise FingerprintError(
+                f"The collection {self._collection!r} was built by another model or adapter: "
+                "use that one, or run `hydra-rag reindex`."
+            )
+
+    def forget(self) -> None:
+        """Build from scratch next time (vectors changed under the same page keys)."""
+        with self._lock:
+            self._generation, self._index, self._refs = -1, None, []
+
+    def _read(self) -> tuple[int, str | None, int | None, list[VectorRef] | None]:
+        """Generation, fingerprint, dim and pages of one moment; pages are ``None`` when nothing changed."""
+        with self._store.session() as db:
+            generation = db.scalars(select(MetaRow.generation).where(MetaRow.id == 1)).one()
+            if generation == self._generation:
+                return generation, self._fingerprint, None, None
+            known = documents.get_collection(db, self._tenant, self._collection)
+            if known is None or known.fingerprint is None:
+                return generation, None, None, []
+            refs = documents.vector_refs(db, self._tenant, self._collection, known.fingerprint)
+            return generation, known.fingerprint, known.dim, refs
+
+    def _advance(
+        self, generation: int, fingerprint: str | None, dim: int | None, refs: list[VectorRef] | None
+    ) -> None:
+        if refs is None:
+            return
+        if not refs or dim is None:
+            self._index = None
+        elif self._index is not None and fingerprint == self._fingerprint:
+            if refs != self._refs:
+                self._index = self._index.refresh(_page_refs(refs))
+        else:
+            from hydra_rag_indexing.snapshot import VectorIndex
+
+            self._index = VectorIndex.build(
+                self._store.segments_dir, _page_refs(refs), dim, self._store.cache_dir
+            )
+        self._generation, self._fingerprint, self._refs = generation, fingerprint, refs
+
+
+def _page_refs(refs: list[VectorRef]) -> list[PageRef]:
+    from hydra_rag_indexing.snapshot import PageRef
+
+    return [PageRef(ref.page_key, ref.segment_id, ref.row_start, ref.row_count) for ref in refs]
