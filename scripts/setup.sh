@@ -60,7 +60,7 @@ install_torch() {
     pip "torch==$version"
 }
 
-pip() { "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --constraint "$constraints" "$@"; }
+pip() { "$venv/bin/python" -m pip install -qq --disable-pip-version-check --constraint "$constraints" "$@"; }
 
 if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     python=$(find_python)
