@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing as mp
+import os
 import queue
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -14,10 +15,11 @@ def _work(make: Callable[[int], Any], start: int, step: int, out: Any, stop: Any
     import torch
 
     torch.set_num_threads(1)
-    index = start
-    while not stop.is_set():
+    index, parent = start, os.getppid()
+    alive = lambda: not stop.is_set() and os.getppid() == parent  # noqa: E731
+    while alive():
         item = make(index)
-        while not stop.is_set():
+        while alive():
             try:
                 out.put(item, timeout=1)
                 break

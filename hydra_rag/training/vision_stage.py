@@ -15,7 +15,8 @@ from torch.nn import functional as F
 
 from hydra_rag.nano.build import build_model
 from hydra_rag.training import checkpoints
-from hydra_rag.training.blocks import CELL_SLOTS, CLASSES, PATCH_SLOTS, Recipe, make_block, patchify
+from hydra_rag.training.blocks import CELL_SLOTS, CLASSES, PATCH_SLOTS, Recipe, labelled, make_block, patchify
+from hydra_rag.training.documents import make_page
 from hydra_rag.training.feed import feed
 from hydra_rag.training.optim import lr_scale, make_optimisers, set_lr
 
@@ -29,7 +30,7 @@ class VisionConfig:
     batch: int = 32
     seed: int = 1
     workers: int = 1
-    advance_at: float = 0.72
+    advance_at: float = 0.70
     bf16: bool = True
     device: str = "cpu"
 
@@ -60,16 +61,26 @@ def dense_loss(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor
 
 def make_batch(index: int, width: float, config: VisionConfig) -> Batch:
     rng = random.Random(config.seed * 1_000_003 + index)
-    shape = (128, 256) if rng.random() < 0.7 else (256, 128) if rng.random() < 0.5 else (64, 512)
-    blocks = [
-        make_block(rng, Recipe(width * rng.uniform(0.5, 1.0) if rng.random() < 0.5 else width, shape))
-        for _ in range(config.batch)
-    ]
+    if width > 0.4 and rng.random() < 0.2:  # whole pages: more context, blank areas, layout
+        shape = rng.choice(((320, 448), (448, 640), (640, 448), (896, 640)))
+        pages = [make_page(rng, shape[1], shape[0], size=(11, 24), wear=width) for _ in range(_pages(shape, config.batch))]
+        blocks = [labelled(np.asarray(page.image, np.uint8), page.runs) for page in pages]
+    else:
+        shape = (128, 256) if rng.random() < 0.7 else (256, 128) if rng.random() < 0.5 else (64, 512)
+        blocks = [
+            make_block(rng, Recipe(width * rng.uniform(0.5, 1.0) if rng.random() < 0.5 else width, shape))
+            for _ in range(config.batch)
+        ]
     pixels = torch.from_numpy(np.concatenate([patchify(b.pixels) for b in blocks]))
     grid = torch.tensor([[1, shape[0] // 16, shape[1] // 16]] * len(blocks))
     patch = torch.from_numpy(np.concatenate([b.patch_labels for b in blocks]).astype(np.int64))
     cell = torch.from_numpy(np.concatenate([b.cell_labels for b in blocks]).astype(np.int64))
     return pixels, grid, patch, cell
+
+
+def _pages(shape: tuple[int, int], batch: int) -> int:
+    """Pages of ``shape`` that hold about as many patches as ``batch`` blocks."""
+    return max(1, batch * 128 * 256 // (shape[0] * shape[1]))
 
 
 def train_vision(folder: Path, config: VisionConfig, log: Callable[[str], None]) -> None:
@@ -115,7 +126,7 @@ def train_vision(folder: Path, config: VisionConfig, log: Callable[[str], None])
                 f"patch {seen['patch'] / n:.3f} cell {seen['cell'] / n:.3f}"
             )
             if seen["cell"] / n >= config.advance_at and width < 1.0:
-                width = min(1.0, width + 0.05)
+                width = min(1.0, width + 0.1)
                 stream.close()
                 stream = batches(step, width)
             seen = dict.fromkeys(seen, 0.0)

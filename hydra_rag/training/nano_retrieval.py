@@ -1,0 +1,52 @@
+"""The last stage of ``nano``: its retrieval adapter, trained on made pages by the general adapter trainer."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra_rag.training.adapter_trainer import AdapterTraining, train_adapter
+from hydra_rag.training.feed import feed
+from hydra_rag.training.retrieval_data import RetrievalBatch, draw_batch
+
+PAGE_TOKENS = 1120
+ANSWER_TOKENS = 1120
+
+
+def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str], None]) -> None:
+    """Train on the exported base model; the adapter goes to ``runs/retrieval/adapter``."""
+    from hydra_rag.adapter import AdapterSpec
+    from hydra_rag.model import HydraModel
+    from hydra_rag.retrieval_prompts import RetrievalPrompts
+    from hydra_rag.training.nano_stages import export
+
+    seed = int(options.get("seed", 4))
+    with tempfile.TemporaryDirectory() as base:
+        export(runs, Path(base))
+        model = HydraModel.load(base, device=str(options.get("device", "cpu")))
+        prompts = RetrievalPrompts(page="<|im_start|>user\n{image}", query="{text}", augmentation="<|query|>", augmentation_count=6)
+        dim, rank = int(options.get("dim", 128)), int(options.get("rank", 16))
+        spec = AdapterSpec(dim=dim, prompts=prompts, page_tokens=PAGE_TOKENS, answer_tokens=ANSWER_TOKENS)
+        out = runs / "retrieval" / "adapter"
+        if (out / "hydra.json").is_file():
+            model.load_adapter(out)
+        else:
+            model.new_adapter(dim, rank=rank, alpha=2 * rank, seed=seed, spec=spec)
+        minutes = float(options.get("minutes", 20))
+        config = AdapterTraining(minutes=minutes, lr=float(options.get("lr", 1e-3)), bf16=bool(options.get("bf16", True)))
+        train_adapter(model, made_batches(seed, int(options.get("workers", 1))), out, config, log)
+        model.close()
+
+
+def made_batches(seed: int, workers: int) -> Iterator[RetrievalBatch]:
+    """Small look-alike pages most of the time, larger ones now and then."""
+
+    def make(index: int) -> RetrievalBatch:
+        rng = random.Random(seed * 1_000_003 + index)
+        cells, pages = rng.choice((((6, 9), 24), ((8, 10), 20), ((8, 12), 16), ((12, 12), 12), ((18, 14), 8)))
+        return draw_batch(rng, pages=pages, cells=cells)
+
+    return feed(make, workers=workers, ahead=3)

@@ -1,0 +1,98 @@
+"""The stages that make ``nano``, in order, each resumable and each starting from the stage before.
+
+``runs/<stage>/`` holds the state of a stage, ``runs/<stage>.log`` its log. :func:`export` writes the result as
+an ordinary checkpoint folder.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from hydra_rag.errors import UsageError
+
+STAGES = ("vision", "text", "language", "joint", "retrieval")
+Log = Callable[[str], None]
+
+
+def read_config(path: Path | None) -> dict[str, dict[str, Any]]:
+    """The TOML configuration: a file, or the one shipped with the package."""
+    source = path.read_text() if path else (resources.files("hydra_rag.training") / "config" / "nano.toml").read_text()
+    try:
+        config = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{path} is no valid TOML ({error}); start from hydra_rag/training/config/nano.toml") from error
+    if unknown := sorted(set(config) - set(STAGES)):
+        raise UsageError(f"unknown stages in the configuration: {', '.join(unknown)}; known: {', '.join(STAGES)}")
+    return config
+
+
+def run_stage(stage: str, runs: Path, config: dict[str, dict[str, Any]], log: Log, **overrides: Any) -> None:
+    """Run or resume one stage. ``overrides`` replace values of the configuration (``device``, ``minutes``, ...)."""
+    options = {**config.get(stage, {}), **{k: v for k, v in overrides.items() if v is not None}}
+    if stage == "vision":
+        from hydra_rag.training.vision_stage import VisionConfig, train_vision
+
+        train_vision(runs / "vision", VisionConfig(**options), log)
+    elif stage in ("text", "language", "joint"):
+        from hydra_rag.training.language_stage import LanguageConfig, train_language
+
+        options["phase"] = "text" if stage == "text" else "pages"
+        options["train_vision"] = stage == "joint"
+        folder = runs / stage
+        begun = None if (folder / "progress.json").exists() or stage == "text" else base_weights(runs, before=stage)
+        train_language(folder, LanguageConfig(**options), log, model=begun)
+    elif stage == "retrieval":
+        from hydra_rag.training.nano_retrieval import train_nano_retrieval
+
+        train_nano_retrieval(runs, options, log)
+    else:
+        raise UsageError(f"unknown stage {stage!r}; stages: {', '.join(STAGES)}")
+
+
+def base_weights(runs: Path, *, before: str | None = None) -> Any:
+    """The model with the newest weights of the stages before ``before`` (all of them by default).
+
+    Where there are none, the weights of the shipped model are taken, so that training can go on anywhere.
+    """
+    from safetensors.torch import load_file
+
+    from hydra_rag.nano.build import build_model
+
+    model = build_model()
+    order = STAGES[: STAGES.index(before)] if before else STAGES[:4]
+    newest = [s for s in order if s in ("language", "joint") and (runs / s / "progress.json").exists()]
+    if newest:
+        model.load_state_dict(_part(load_file(runs / newest[-1] / "state.safetensors"), "model."))
+        return model
+    shipped = resources.files("hydra_rag.nano") / "weights" / "model.safetensors"
+    have_parts = (runs / "vision" / "progress.json").exists()
+    if not have_parts and shipped.is_file():
+        model.load_state_dict({k: v.float() for k, v in load_file(str(shipped)).items()}, strict=False)
+        return model
+    if (runs / "text" / "progress.json").exists():
+        model.load_state_dict(_part(load_file(runs / "text" / "state.safetensors"), "model."))
+    if have_parts:
+        model.model.visual.load_state_dict(_part(load_file(runs / "vision" / "state.safetensors"), "visual."))
+    return model
+
+
+def _part(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def export(runs: Path, folder: Path) -> None:
+    """Write the base model as a checkpoint folder: 16-bit safetensors, configuration, tokenizer, processor."""
+    import torch
+
+    from hydra_rag.nano.build import save_processor
+
+    model = base_weights(runs).to(torch.float16)
+    model.config.dtype = torch.float16
+    save_processor(folder)
+    model.save_pretrained(str(folder))
+    (folder / "model.safetensors").chmod(0o644)
+    save_processor(folder)  # last: save_pretrained writes a generation configuration of its own

@@ -1,0 +1,93 @@
+"""Pages with queries for the retrieval adapter: look-alikes by construction, queries of several kinds.
+
+A batch shares layouts and labels, so that its pages differ in values (hard negatives). Queries: a field with its
+value, a question for something only one page has, a phrase from the page, a crop, a crop with words.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from PIL import Image
+
+from hydra_rag.geometry import Box
+from hydra_rag.lines import group_lines
+from hydra_rag.nano.build import CELL
+from hydra_rag.training.canvas import degrade
+from hydra_rag.training.documents import LAYOUTS, MadePage, make_page
+from hydra_rag.values import QueryItem
+
+
+@dataclass(frozen=True)
+class RetrievalBatch:
+    """``relevant[i]``: indices into ``pages`` of every page that answers ``queries[i]``."""
+
+    pages: list[Image.Image]
+    queries: list[QueryItem]
+    relevant: list[list[int]]
+
+
+def draw_batch(rng: random.Random, *, pages: int, cells: tuple[int, int], queries_per_page: int = 2,
+               size: tuple[int, int] = (13, 20), image_share: float = 0.15, fonts: str = "train") -> RetrievalBatch:  # fmt: skip
+    kinds = rng.sample(list(LAYOUTS), rng.choice((1, 2, 3)))
+    made = [
+        make_page(rng, cells[1] * CELL, cells[0] * CELL, size=size, layout=rng.choice(kinds), fonts=fonts, wear=rng.choice((0.0, 0.5, 1.0)))
+        for _ in range(pages)
+    ]
+    texts = [" ".join(line.text for line in group_lines(p.words)).casefold() for p in made]
+    asked = [{q.casefold() for f in p.facts for q in f.questions} for p in made]
+    queries: list[QueryItem] = []
+    relevant: list[list[int]] = []
+    for i, page in enumerate(made):
+        for _ in range(queries_per_page):
+            if rng.random() < image_share and page.facts:
+                queries.append(_image_query(rng, page))
+                relevant.append([i])
+                continue
+            found = _text_query(rng, page, i, texts, asked)
+            if found:
+                queries.append(found[0])
+                relevant.append(found[1])
+    return RetrievalBatch([p.image for p in made], queries, relevant)
+
+
+def _text_query(rng: random.Random, page: MadePage, index: int, texts: list[str], asked: list[set[str]]) -> tuple[str, list[int]] | None:
+    for _ in range(6):
+        r = rng.random()
+        if r < 0.35 and page.facts:
+            fact = rng.choice(page.facts)
+            question = rng.choice(fact.questions)
+            same = [i for i, a in enumerate(asked) if question.casefold() in a]
+            noun = question.rstrip("?.").removeprefix("What is the ").removeprefix("Who is the ")
+            if len(same) == 1 and rng.random() < 0.6:
+                return question, same
+            has = [i for i, t in enumerate(texts) if fact.answer.casefold() in t]
+            style = rng.random()
+            text = f"{noun} {fact.answer}" if style < 0.5 else f"{fact.answer} {noun}" if style < 0.7 else f"Which page has {noun} {fact.answer}?"
+            if len(fact.answer) >= 3:
+                return text, has or [index]
+        elif r < 0.8 and page.words:
+            lines = [line for line in group_lines(page.words) if len(line.words) >= 1]
+            words = rng.choice(lines).words
+            start = rng.randrange(len(words))
+            phrase = " ".join(w.text for w in words[start : start + rng.randint(1, 4)])
+            has = [i for i, t in enumerate(texts) if phrase.casefold() in t]
+            if len(phrase) >= 4 and len(has) <= max(1, len(texts) // 8):
+                return (phrase if rng.random() < 0.7 else phrase.lower()), has or [index]
+        elif len(page.facts) >= 2:
+            a, b = rng.sample(page.facts, 2)
+            noun = rng.choice(b.questions)
+            return f"{noun} {a.answer}", [i for i, t in enumerate(texts) if a.answer.casefold() in t] or [index]
+    return None
+
+
+def _image_query(rng: random.Random, page: MadePage) -> QueryItem:
+    """A crop round a fact, as a photo of it would look; sometimes with the question."""
+    fact = rng.choice(page.facts)
+    box = fact.boxes[0]
+    around = Box(*box).pad(rng.randint(20, 140), rng.randint(8, 60)).clip(*page.image.size)
+    crop = degrade(page.image.crop(around), rng, 0.7)
+    if rng.random() < 0.4:
+        return {"text": rng.choice(fact.questions), "image": crop}
+    return crop
