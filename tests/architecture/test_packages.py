@@ -24,12 +24,8 @@ HEAVY = ("torch", "transformers", "peft", "faiss", "langchain_core", "fastapi", 
 def loaded_after(code: str) -> list[str]:
     """The heavy libraries that ``code`` imports, in a fresh interpreter."""
     report = f"import sys, json; print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]))"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", f"{code}\n{report}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-W", "error", "-c", f"{code}\n{report}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     loaded: list[str] = json.loads(done.stdout.splitlines()[-1])
     return loaded
@@ -40,23 +36,19 @@ def test_a_bare_import_loads_nothing_heavy(package: str) -> None:
     assert loaded_after(f"import {package}") == []
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["--help"],
-        ["ingest", "--help"],
-        ["ask", "--help"],
-        ["documents", "list", "--json", "--store", "{store}"],
-    ],
-    ids=lambda a: " ".join(a[:2]),
-)
-def test_the_command_loads_no_model_library_before_it_is_needed(arguments: list[str], tmp_path: Path) -> None:
-    arguments = [a.format(store=tmp_path / "store") for a in arguments]
+LIGHT = (["--help"], ["ingest", "--help"], ["ask", "--help"], ["documents", "list", "--json", "--store", "{store}"])
+
+
+@pytest.mark.parametrize("arguments", LIGHT, ids=lambda a: " ".join(a[:2]))
+def test_the_command_loads_no_model_library_before_it_is_needed(
+    arguments: list[str], tmp_path: Path
+) -> None:
+    words = ["hydra-rag", *(a.format(store=tmp_path / "store") for a in arguments)]
     code = (
-        "import sys\nsys.argv = ['hydra-rag', *%r]\nfrom hydra_rag_api.cli import main\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass" % (arguments,)
+        f"import sys\nsys.argv = {words!r}\nfrom hydra_rag_api.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass"
     )
-    assert [m for m in loaded_after(code) if m not in {"pypdfium2"}] == []
+    assert [m for m in loaded_after(code) if m != "pypdfium2"] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -123,24 +115,22 @@ def command_tree(path: tuple[str, ...] = ()) -> set[str]:
     return walk(get_command(app), path) - {""}
 
 
-@pytest.mark.parametrize(
-    "document", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))]
-)
+def documents() -> list[str]:
+    return ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("document", documents())
 def test_commands_shown_in_documents_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
-    known = command_tree()
     blocks = "\n".join(re.findall(r"```(?:sh|bash|console|text)?\n(.*?)```", text, flags=re.DOTALL))
     shown = re.findall(r"^\s*(?:\$ )?hydra-rag ([a-z]+)(?: ([a-z]+))?", blocks, flags=re.MULTILINE)
     shown += re.findall(r"`hydra-rag ([a-z]+)(?: ([a-z]+))?[^`]*`", text)
-    wrong = [
-        (a, b)
-        for a, b in shown
-        if a not in known or (b and f"{a} {b}" not in known and any(k.startswith(f"{a} ") for k in known))
-    ]
+    known = command_tree()
+    groups = {name.split()[0] for name in known if " " in name}
+    wrong = [(a, b) for a, b in shown if a not in known or (b and a in groups and f"{a} {b}" not in known)]
     assert wrong == []
-    targets = set(
-        re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    )
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):.*##", makefile, flags=re.MULTILINE))
     assert {t for t in re.findall(r"`make ([a-z-]+)", text)} <= targets
 
 

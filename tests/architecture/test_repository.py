@@ -92,7 +92,10 @@ def test_nothing_runs_code_from_a_file(needle: str) -> None:
 
 def test_only_the_settings_read_the_environment() -> None:
     pattern = re.compile(r"\bos\.(?:environ|getenv)\b|\bfrom os import .*environ")
-    allowed = {"api/hydra_rag_api/settings.py"}
+    allowed = {
+        "api/hydra_rag_api/settings.py",
+        "indexing/hydra_rag_indexing/files/process.py",  # hands a short list of names on to its child
+    }
     found = {
         str(path.relative_to(ROOT)) for path in modules() if pattern.search(path.read_text(encoding="utf-8"))
     }
