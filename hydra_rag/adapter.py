@@ -37,8 +37,8 @@ class AdapterSpec:
     """Contents of ``hydra.json``.
 
     ``base``: facts of the base model that the adapter fits (``model_type``, ``hidden_size``, ``layers``,
-    ``vocab_size`` and, when known, ``weights``, the fingerprint of its tensors). ``pooling``: ``"none"``,
-    or ``"tiles:N"`` for the mean over N × N cells. ``page_tokens``, ``answer_tokens``: budgets of visual
+    ``vocab_size`` and, when known, ``weights``, the fingerprint of its tensors). ``pooling``: ``"none"``
+    (one vector per cell), the only one so far. ``page_tokens``, ``answer_tokens``: budgets of visual
     tokens for an indexed page and for an image shown to the answer view.
     """
 
@@ -99,8 +99,9 @@ def check_base(spec: AdapterSpec, facts: Mapping[str, Any]) -> None:
         wanted = spec.base.get(name)
         if wanted is not None and wanted != value:
             raise AdapterError(
-                f"the adapter was trained for another base model: {name} is {wanted!r} there and {value!r} here; "
-                "load it with the model named on its card, or train one with 'hydra-rag train adapter'"
+                f"the adapter was trained for another base model: {name} is {wanted!r} there and "
+                f"{value!r} here; load it with the model named on its card, or train one with "
+                "'hydra-rag train adapter'"
             )
 
 
@@ -113,11 +114,16 @@ def attach_lora(tree: Any, config: Any) -> Any:
         return get_peft_model(tree, config, autocast_adapter_dtype=False)
 
 
-def lora_config(*, rank: int, alpha: int, dropout: float = 0.0, init: bool | str = "gaussian") -> Any:
+def lora_config(*, rank: int, alpha: int, dropout: float = 0.0, random: bool = False) -> Any:
+    """LoRA on :data:`LORA_TARGETS`; ``random`` starts both matrices with noise, not as an identity."""
     from peft import LoraConfig
 
     return LoraConfig(
-        r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=LORA_TARGETS, init_lora_weights=init
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=LORA_TARGETS,
+        init_lora_weights=False if random else "gaussian",
     )
 
 

@@ -10,7 +10,7 @@ never touched; its pass stops after the last wanted layer.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,12 @@ import torch
 
 from hydra_rag.backbones import Profile
 from hydra_rag.errors import UsageError
-from hydra_rag.processor import Prompt
+from hydra_rag.inputs import Prompt
 from hydra_rag.values import AttentionRows
+from hydra_rag.views import hook_layers, share_tree
 from hydra_rag.vision import ImageFeatures, encoder_outputs
 
-__all__ = ["NAME", "Collector", "LayerReached", "capture_rows", "register", "row_positions"]
+__all__ = ["NAME", "Collector", "LayerReached", "capture_rows", "capture_tree", "register", "row_positions"]
 
 NAME = "hydra_rows"
 
@@ -119,6 +120,15 @@ def attention_rows(
             scores.masked_fill(~part, float("-inf")) if part.dtype == torch.bool else scores + part.float()
         )
     return torch.softmax(scores, dim=-1, dtype=torch.float32).nan_to_num(0.0).cpu()
+
+
+def capture_tree(model: Any, poll: Callable[[], object]) -> Any:
+    """A tree over the shared tensors whose text part uses the row-keeping wrapper."""
+    register()
+    tree = share_tree(model, attention=NAME)
+    stop_after(tree)
+    hook_layers(tree, poll)
+    return tree
 
 
 def stop_after(tree: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Iterator
 
 import torch
@@ -40,18 +41,18 @@ def as_hydra_error(error: BaseException) -> BaseException:
     """Out-of-memory errors of torch as ours; every other error unchanged."""
     if isinstance(error, HydraError):
         return error
-    text = str(error)
+    text = str(error) or type(error).__name__
     if isinstance(error, torch.OutOfMemoryError | MemoryError) or (
         isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
     ):
+        # The traceback's frames hold the request's tensors; nobody shall keep them with the error.
+        traceback.clear_frames(error.__traceback__)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        mine = OutOfMemoryError(
-            "the device ran out of memory and this request was dropped; "
+        return OutOfMemoryError(
+            f"the device ran out of memory and this request was dropped ({text.splitlines()[0][:200]}); "
             "use fewer or smaller images (image_tokens, max_tokens) or a smaller batch_size"
         )
-        mine.__cause__ = error
-        return mine
     return error
 
 

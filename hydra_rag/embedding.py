@@ -8,6 +8,7 @@ vector does not depend on what else was in its batch.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,8 @@ from torch import nn
 from hydra_rag.adapter import AdapterSpec
 from hydra_rag.backbones import Profile
 from hydra_rag.errors import UsageError
-from hydra_rag.processor import HydraProcessor, Prompt
+from hydra_rag.inputs import Prompt
+from hydra_rag.processor import HydraProcessor
 from hydra_rag.values import MultiVector, QueryItem
 from hydra_rag.vision import ImageFeatures, encoder_outputs
 
@@ -74,19 +76,28 @@ class RetrievalView:
             raise UsageError("prompts of one forward pass must have the same length and image places")
         rows = [prompt.tensors(self.device, pixels=False) for prompt in prompts]
         ids = torch.cat([row["input_ids"] for row in rows])
-        kinds = torch.cat([row["mm_token_type_ids"] for row in rows])
         grids = [row["image_grid_thw"] for row in rows if "image_grid_thw" in row]
-        options: dict[str, Any] = {}
-        if grids:
-            options["mm_encoder_outputs"] = encoder_outputs([item for row in features for item in row])
-            thw = torch.cat(grids)
-            positions, _ = self.tree.get_rope_index(ids, mm_token_type_ids=kinds, image_grid_thw=thw)
-        else:
-            # Text alone: all three position axes count tokens. Never left to the module's stored offset.
-            line = torch.arange(ids.shape[1], device=self.device)
-            positions = line.expand(3, ids.shape[0], -1)
+        if not grids:
+            return self.hidden_of(ids)
+        kinds = torch.cat([row["mm_token_type_ids"] for row in rows])
+        positions, _ = self.tree.get_rope_index(ids, mm_token_type_ids=kinds, image_grid_thw=torch.cat(grids))
+        outputs = encoder_outputs([item for row in features for item in row])
+        return self.hidden_of(ids, positions, mm_encoder_outputs=outputs)
+
+    def hidden_of(
+        self, ids: torch.Tensor, positions: torch.Tensor | None = None, **options: Any
+    ) -> torch.Tensor:
+        """Last hidden states of token ids int64 [batch, tokens]; ``positions`` int64 [3, batch, tokens].
+
+        Positions are always passed on: left out, the model would take an offset that some earlier request
+        left on the module.
+        """
+        if positions is None:  # text alone: all three position axes count tokens
+            positions = torch.arange(ids.shape[1], device=ids.device).expand(3, ids.shape[0], -1)
         if self.spec.attention == "bidirectional":
-            options["attention_mask"] = self.profile.two_way_masks(self._config, *ids.shape, self.device)
+            options["attention_mask"] = self.profile.two_way_masks(
+                self._config, ids.shape[0], ids.shape[1], ids.device
+            )
         out = self.tree(input_ids=ids, position_ids=positions, use_cache=False, return_dict=True, **options)
         return out.last_hidden_state  # type: ignore[no-any-return]
 
@@ -95,26 +106,16 @@ class RetrievalView:
     ) -> list[torch.Tensor]:
         """Multi-vectors as tensors: float32 [kept tokens, dim], L2-normalised, one per prompt.
 
-        Kept are the image tokens of a page prompt and, of a query, image tokens and everything that follows
-        its query template's start (all tokens when there is no image).
+        Kept are the image tokens of a page; all tokens of a text query; of a query with an image its image
+        tokens and the tokens of its query template.
         """
         hidden = self.hidden(prompts, features)
         out = []
         for row, prompt in zip(hidden, prompts, strict=True):
-            kept = row[torch.tensor(kept_tokens(prompt), device=row.device)]
+            kept = row if prompt.kept is None else row[torch.tensor(prompt.kept, device=row.device)]
             vectors = self.projection(kept.float())
             out.append(torch.nn.functional.normalize(vectors, dim=-1))
         return out
-
-
-def kept_tokens(prompt: Prompt) -> list[int]:
-    """Positions whose vectors are kept; see :meth:`RetrievalView.forward_hidden`."""
-    if not prompt.spans:
-        return list(range(len(prompt)))
-    kept = [i for start, end in prompt.spans for i in range(start, end)]
-    if prompt.text:  # a query with an image: also its own words, after the image
-        kept += range(prompt.spans[-1][1] + 1, len(prompt))
-    return kept
 
 
 def page_prompt(
@@ -130,7 +131,8 @@ def page_prompt(
     ids = [*processor.encode(before), processor.vision_start_id, processor.image_token_id]
     ids += [processor.vision_end_id, *processor.encode(after)]
     budget = spec.page_tokens if max_tokens is None else max_tokens
-    return processor.fill(ids, [processor.image(image, max_tokens=budget, upscale=upscale)])
+    prompt = processor.fill(ids, [processor.image(image, max_tokens=budget, upscale=upscale)])
+    return replace(prompt, kept=tuple(range(*prompt.spans[0])))
 
 
 def query_prompt(
@@ -150,7 +152,9 @@ def query_prompt(
     if image is None:
         return processor.fill(ids, [])
     page = page_prompt(processor, spec, image, max_tokens=max_tokens)
-    return Prompt((*page.token_ids, *ids), page.images, page.spans, text="query")
+    assert page.kept is not None
+    kept = (*page.kept, *range(len(page), len(page) + len(ids)))
+    return replace(page, token_ids=(*page.token_ids, *ids), kept=kept)
 
 
 def _query_parts(item: QueryItem) -> tuple[str | None, Image.Image | None]:

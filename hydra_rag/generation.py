@@ -108,8 +108,11 @@ def decode_steps(
         return _whole(model, inputs, random, tell, options)
     draws = bool(options["do_sample"])
     done = Decoding([], [], False)
-    with _random(random, draws):
-        steps = model.generate(**inputs, **options, custom_generate=_loop)
+    try:
+        with _random(random, draws):
+            steps = model.generate(**inputs, **options, custom_generate=_loop)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"the generate options were refused: {error}") from error
     try:
         while True:
             try:

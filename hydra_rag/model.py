@@ -6,10 +6,9 @@ Every method may be called from any thread.
 
 from __future__ import annotations
 
-import queue
 import threading
 import weakref
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,25 +19,25 @@ import torch
 from hydra_rag import adapter as adapters
 from hydra_rag import attention, views
 from hydra_rag.backbones import Profile
-from hydra_rag.backbones.load import load_base, resolve_folder
+from hydra_rag.backbones.load import load_base, resolve_adapter, resolve_folder
 from hydra_rag.device import RandomState, as_hydra_error, pick_device, pick_dtype
 from hydra_rag.embedding import RetrievalView, embed_steps, page_prompt, query_prompt
 from hydra_rag.errors import AdapterError
 from hydra_rag.fingerprint import model_fingerprint, tower_identity
-from hydra_rag.generation import Decoding, decode_steps
-from hydra_rag.processor import HydraProcessor, Prompt
+from hydra_rag.inputs import Prompt
+from hydra_rag.processor import HydraProcessor
+from hydra_rag.retrieval import fresh_view, load_view
 from hydra_rag.scheduler import Job, Scheduler
-from hydra_rag.textstream import TextStream
-from hydra_rag.values import AttentionRows, GenerationResult, MultiVector, QueryItem, TextDelta
-from hydra_rag.vision import VisionCache, encoder_outputs
+from hydra_rag.streaming import AnswerStream
+from hydra_rag.values import AttentionRows, GenerationResult, MultiVector, QueryItem
+from hydra_rag.vision import VisionCache
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["HydraModel", "TextStreamHandle"]
+__all__ = ["HydraModel"]
 
 Messages = Sequence[Mapping[str, Any]]
-DEFAULT_NEW_TOKENS = 256
 
 
 class HydraModel:
@@ -65,6 +64,7 @@ class HydraModel:
         self.scheduler = Scheduler(convert=as_hydra_error, on_start=lambda: torch.set_grad_enabled(False))
         self.vision = VisionCache(tower_identity(base_model, processor), folder=cache_dir)
         self._lock = threading.Lock()
+        self._capture_tree: Any = None
         views.hook_layers(base_model.model, self.scheduler.poll)
         self._finalizer = weakref.finalize(self, self.scheduler.close)
 
@@ -94,8 +94,7 @@ class HydraModel:
         if adapter is None and (folder / "adapter" / "hydra.json").is_file():
             model.load_adapter(folder / "adapter")
         elif adapter is not None:
-            path = Path(adapter).expanduser()
-            model.load_adapter(path if path.exists() else resolve_adapter(str(adapter), cache_dir))
+            model.load_adapter(resolve_adapter(str(adapter), cache_dir))
         return model
 
     # -- facts ----------------------------------------------------------------------------------------
@@ -129,30 +128,22 @@ class HydraModel:
         ``two_models_headless_bytes``: the same with a retriever that has no separate output layer.
         ``adapter_bytes``: LoRA and projection. ``base_bytes``: the plain model.
         """
-        base = views.unique_bytes([self.base_model])
-        mine = [self.base_model]
-        headless = views.unique_bytes([self.base_model.model])
-        if self.retrieval is not None:
-            mine += [self.retrieval.peft_model, self.retrieval.projection]
-        unique = views.unique_bytes(mine)
-        added = unique - base
-        return {
-            "unique_bytes": unique,
-            "two_models_bytes": 2 * base + added,
-            "two_models_headless_bytes": base + headless + added,
-            "adapter_bytes": added,
-            "base_bytes": base,
-        }
+        parts = [] if self.retrieval is None else [self.retrieval.peft_model, self.retrieval.projection]
+        return views.memory_report(self.base_model, parts)
 
     # -- adapters -------------------------------------------------------------------------------------
 
     def load_adapter(self, folder: str | Path) -> None:
-        """Attach the retrieval adapter of a folder, in place of the present one. Strict: see ``adapter.py``."""
-        path = Path(folder)
-        spec = adapters.read_spec(path)
-        adapters.check_base(spec, self._facts(spec))
-        peft_model, projection, spec = adapters.read_adapter(path, self._tree(), self._hidden)
-        self._attach(peft_model, projection, spec)
+        """Attach the adapter of a folder in place of the present one. Strict: see ``adapter.py``."""
+        self._attach(
+            load_view(
+                self.base_model,
+                self.profile,
+                Path(folder),
+                lambda: self.weights_fingerprint,
+                self.scheduler.poll,
+            )
+        )
 
     def new_adapter(
         self,
@@ -170,51 +161,34 @@ class HydraModel:
         LoRA starts as an exact identity (its second matrix is zero) unless ``random`` asks for noise in
         both, as tests do. The projection starts with a seeded normal distribution.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            init: bool | str = False if random else "gaussian"
-            config = adapters.lora_config(rank=rank, alpha=alpha, dropout=dropout, init=init)
-            peft_model = adapters.attach_lora(self._tree(), config)
-            projection = torch.nn.Linear(self._hidden, dim, bias=False)
-            torch.nn.init.normal_(projection.weight, std=self._hidden**-0.5)
-        spec = replace(spec or adapters.AdapterSpec(dim=dim), dim=dim, base=self._facts(None))
-        peft_model.requires_grad_(False)
-        projection.requires_grad_(False)
-        self._attach(peft_model.eval(), projection.eval(), spec)
-        return self._view()
+        view = fresh_view(
+            self.base_model,
+            self.profile,
+            self.weights_fingerprint,
+            self.scheduler.poll,
+            spec=replace(spec or adapters.AdapterSpec(dim=dim), dim=dim),
+            rank=rank,
+            alpha=alpha,
+            dropout=dropout,
+            seed=seed,
+            random=random,
+        )
+        self._attach(view)
+        return view
 
     def save_adapter(self, folder: str | Path) -> None:
         """Write the present adapter; :meth:`load_adapter` reads it."""
         view = self._view()
         adapters.write_adapter(Path(folder), view.peft_model, view.projection, view.spec)
 
-    def _facts(self, spec: adapters.AdapterSpec | None) -> dict[str, Any]:
-        facts = adapters.base_facts(self.base_model.config)
-        if spec is None or "weights" in spec.base:
-            facts["weights"] = self.weights_fingerprint
-        return facts
-
-    @property
-    def _hidden(self) -> int:
-        return int(self.base_model.config.text_config.hidden_size)
-
-    def _tree(self) -> Any:
-        tree = views.share_tree(self.base_model)
-        views.hook_layers(tree, self.scheduler.poll)
-        return tree
-
-    def _attach(self, peft_model: Any, projection: torch.nn.Linear, spec: adapters.AdapterSpec) -> None:
-        place = self.device
-        view = RetrievalView(
-            peft_model.to(place), projection.to(place), spec, self.profile, self.base_model.config
-        )
-        self.processor.answer_tokens = spec.answer_tokens
+    def _attach(self, view: RetrievalView) -> None:
+        self.processor.answer_tokens = view.spec.answer_tokens
         self.retrieval = view
 
     def _view(self) -> RetrievalView:
         if self.retrieval is None:
             raise AdapterError(
-                f"model {self.name!r} has no retrieval adapter, so it can't embed; pass --adapter (adapter=), or "
+                f"model {self.name!r} has no retrieval adapter, so it can't embed; pass --adapter "
                 "train one with 'hydra-rag train adapter'"
             )
         return self.retrieval
@@ -301,10 +275,10 @@ class HydraModel:
         image_tokens: int | None = None,
         upscale: bool = False,
         **options: Any,
-    ) -> TextStreamHandle:
+    ) -> AnswerStream:
         """As :meth:`generate`, piece by piece; the pieces add up to the result's text."""
         prompt = self.processor.chat(messages, image_tokens=image_tokens, upscale=upscale)
-        return TextStreamHandle(self, prompt, RandomState(self.device, seed), options)
+        return AnswerStream(self, prompt, RandomState(self.device, seed), options)
 
     def attend(
         self,
@@ -323,7 +297,10 @@ class HydraModel:
         wanted = attention.wanted_layers(self.profile, self.base_model.config, layers)
         prompt = self.processor.chat(messages, image_tokens=image_tokens, upscale=upscale)
         positions = attention.row_positions(rows, len(prompt))
-        tree = self._capture_tree
+        with self._lock:
+            if self._capture_tree is None:
+                self._capture_tree = attention.capture_tree(self.base_model, self.scheduler.poll)
+            tree = self._capture_tree
 
         def steps() -> Generator[None, None, AttentionRows]:
             features = (
@@ -334,100 +311,12 @@ class HydraModel:
 
         return self.scheduler.run("chat", steps)
 
-    @cached_property
-    def _capture_tree(self) -> Any:
-        with self._lock:
-            attention.register()
-            tree = views.share_tree(self.base_model, attention=attention.NAME)
-            attention.stop_after(tree)
-            views.hook_layers(tree, self.scheduler.poll)
-            return tree
-
     def close(self) -> None:
-        """Stop the model's thread and cancel what is under way. Further requests raise :class:`ModelError`."""
+        """Stop the model's thread and cancel what is under way; later requests raise :class:`ModelError`."""
         self._finalizer()
         self.vision.clear()
 
     def __enter__(self) -> HydraModel:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-def resolve_adapter(name: str, cache_dir: Path | None) -> Path:
-    """An adapter by hub name."""
-    from hydra_rag.backbones.load import _HUB_NAME, _download
-
-    if not _HUB_NAME.fullmatch(name):
-        raise AdapterError(f"no adapter folder {name!r}; pass a folder or a hub name such as org/adapter")
-    return _download(name, cache_dir)
-
-
-class TextStreamHandle(Iterator[TextDelta]):
-    """Iterator over the pieces of one answer. ``result`` is set when it is exhausted.
-
-    Closing it (or dropping it, or leaving its ``with`` block) stops the generation before its next layer.
-    """
-
-    def __init__(
-        self, model: HydraModel, prompt: Prompt, random: RandomState, options: dict[str, Any]
-    ) -> None:
-        self.result: GenerationResult | None = None
-        self._prompt = prompt
-        self._events: queue.SimpleQueue[tuple[int, float] | None] = queue.SimpleQueue()
-        opened = prompt.text.rstrip().endswith("<think>")
-        self._text = TextStream(model.processor.decode, thinking=opened)
-        self._ids: list[int] = []
-        events, put = self._events, self._events.put
-
-        options = {"do_sample": False, **options}
-        if "tokenizer" not in options and options.get("stop_strings"):
-            options["tokenizer"] = model.processor.tokenizer
-        if not {"max_new_tokens", "max_length", "generation_config"} & set(options):
-            options["max_new_tokens"] = DEFAULT_NEW_TOKENS
-        vision, base, device = model.vision, model.base_model, model.device
-
-        def steps() -> Generator[None, None, Decoding]:
-            try:
-                inputs: dict[str, Any] = prompt.tensors(device, pixels=False)
-                if prompt.images:
-                    inputs["mm_encoder_outputs"] = encoder_outputs(
-                        vision.features(base, prompt.images, device)
-                    )
-                    yield
-                return (yield from decode_steps(base, inputs, random, lambda t, p: put((t, p)), options))
-            finally:
-                events.put(None)
-
-        self._job = model.scheduler.submit("chat", steps)
-        self._finalizer = weakref.finalize(self, self._job.cancel)
-
-    def __next__(self) -> TextDelta:
-        if self.result is not None:
-            raise StopIteration
-        event = self._events.get()
-        if event is None:
-            done = self._job.result()
-            rest = self._text.finish()
-            self.result = GenerationResult(
-                text=self._text.text,
-                token_ids=tuple(done.token_ids),
-                finish_reason="stop" if done.stopped else "length",
-                logprobs=tuple(done.logprobs),
-                prompt_tokens=len(self._prompt),
-            )
-            if rest:
-                return TextDelta(rest)
-            raise StopIteration
-        self._ids.append(event[0])
-        return TextDelta(self._text.push(event[0]), (event[0],))
-
-    def close(self) -> None:
-        """Stop generating; the model is free before its next layer."""
-        self._job.cancel()
-
-    def __enter__(self) -> TextStreamHandle:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,50 +20,14 @@ from PIL import Image
 from hydra_rag.errors import ModelError, UsageError
 from hydra_rag.geometry import Grid
 from hydra_rag.images import PreparedImage, fit_grid, prepare_image
+from hydra_rag.inputs import Prompt
 
 if TYPE_CHECKING:
-    import torch
     from transformers import BatchFeature
 
 __all__ = ["HydraProcessor", "Prompt"]
 
 DEFAULT_ANSWER_TOKENS = 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Prompt:
-    """One tokenized prompt. ``token_ids`` has one image token per visual cell; ``spans`` are half-open."""
-
-    token_ids: tuple[int, ...]
-    images: tuple[PreparedImage, ...]
-    spans: tuple[tuple[int, int], ...]
-    text: str = ""
-
-    @property
-    def grids(self) -> tuple[Grid, ...]:
-        return tuple(image.grid for image in self.images)
-
-    def __len__(self) -> int:
-        return len(self.token_ids)
-
-    def tensors(
-        self, device: torch.device | str | None = None, *, pixels: bool = True
-    ) -> dict[str, torch.Tensor]:
-        """What the transformers class takes: ``input_ids``, ``attention_mask``, ``mm_token_type_ids``
-        (int64 [1, tokens]; 1 marks image tokens) and, with images, ``pixel_values``, ``image_grid_thw``."""
-        import torch
-
-        ids = torch.tensor([self.token_ids], dtype=torch.long, device=device)
-        kinds = torch.zeros_like(ids)
-        for start, end in self.spans:
-            kinds[0, start:end] = 1
-        out = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "mm_token_type_ids": kinds}
-        if self.images:
-            grids = [image.grid_thw for image in self.images]
-            out["image_grid_thw"] = torch.tensor(grids, dtype=torch.long, device=device)
-            if pixels:
-                out["pixel_values"] = torch.cat([image.pixels for image in self.images]).to(device)
-        return out
 
 
 class HydraProcessor:
@@ -87,6 +51,9 @@ class HydraProcessor:
         least = size["shortest_edge"] if isinstance(size, Mapping) else size.shortest_edge
         self.min_tokens = max(1, int(least or 1) // self.cell**2)
         self.answer_tokens = DEFAULT_ANSWER_TOKENS
+        added = tokenizer.added_tokens_decoder.values()
+        self._special = [str(t) for t in added if len(str(t)) > 1 and getattr(t, "special", True)]
+        self._lock = threading.Lock()
 
     @classmethod
     def from_folder(cls, folder: Path, config: Any) -> HydraProcessor:
@@ -140,21 +107,17 @@ class HydraProcessor:
     # -- text -----------------------------------------------------------------------------------------
 
     def plain(self, text: str) -> str:
-        """User text that holds no special token and can be encoded: ``<|im_end|>`` becomes ``< |im_end|>``."""
+        """User text without special tokens (``<|im_end|>`` becomes ``< |im_end|>``) that can be encoded."""
         text = text.encode("utf-8", "replace").decode("utf-8")
         for token in self._special:
             if token in text:
                 text = text.replace(token, f"{token[0]} {token[1:]}")
         return text
 
-    @property
-    def _special(self) -> list[str]:
-        added = self.tokenizer.added_tokens_decoder.values()
-        return [str(t) for t in added if len(str(t)) > 1 and getattr(t, "special", True)]
-
     def encode(self, text: str) -> list[int]:
         """Token ids of a template text (special tokens are recognised)."""
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        with self._lock:  # fast tokenizers keep call settings on themselves
+            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:
         return str(
@@ -240,11 +203,15 @@ class HydraProcessor:
         template.setdefault("add_generation_prompt", not open_end)
         template.setdefault("continue_final_message", open_end and not template["add_generation_prompt"])
         template.setdefault("enable_thinking", False)
-        return str(
-            self.tokenizer.apply_chat_template(
+        from jinja2 import TemplateError
+
+        try:
+            text = self.tokenizer.apply_chat_template(
                 messages, tokenize=False, chat_template=self.chat_template, **template
             )
-        )
+        except (TemplateError, ValueError) as error:
+            raise UsageError(f"the model's chat template refuses these messages: {error}") from error
+        return str(text)
 
     def apply_chat_template(
         self,

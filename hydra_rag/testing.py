@@ -123,7 +123,12 @@ def tiny_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = getattr(transformers, PROFILES[family].class_name)(config)
+        bars: Any = transformers.utils.logging
+        shown = bars.is_progress_bar_enabled()
+        bars.disable_progress_bar()
         model.save_pretrained(str(path))
+        if shown:
+            bars.enable_progress_bar()
     _write_processor(path, config)
     if adapter:
         from hydra_rag.adapter import AdapterSpec

@@ -15,9 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hydra_rag.backbones import Profile
-
-__all__ = ["hook_layers", "share_tree", "unique_bytes"]
+__all__ = ["causality", "hook_layers", "memory_report", "share_tree", "unique_bytes"]
 
 
 def share_tree(model: Any, *, attention: str | None = None) -> Any:
@@ -87,7 +85,20 @@ def unique_bytes(modules: Iterable[nn.Module]) -> int:
     return sum(seen.values())
 
 
-def causality(run: Callable[[torch.Tensor], torch.Tensor], profile: Profile, ids: torch.Tensor) -> str:
+def memory_report(base: Any, added: Iterable[nn.Module]) -> dict[str, int]:
+    """Bytes of the engine's distinct storage, and of what it replaces; see :meth:`HydraModel.memory`."""
+    plain = unique_bytes([base])
+    whole = unique_bytes([base, *added])
+    return {
+        "unique_bytes": whole,
+        "two_models_bytes": whole + plain,
+        "two_models_headless_bytes": whole + unique_bytes([base.model]),
+        "adapter_bytes": whole - plain,
+        "base_bytes": plain,
+    }
+
+
+def causality(run: Callable[[torch.Tensor], torch.Tensor], ids: torch.Tensor) -> str:
     """``"causal"`` or ``"bidirectional"``: does an early token's output move when the last token changes?
 
     ``run``: int64 [1, tokens] to hidden states [1, tokens, hidden]. This asks the outputs, because

@@ -81,7 +81,8 @@ class VisionCache:
                 self.hits += len(images)
                 return found
         if self._disk is not None and len(key) == 1 and (stored := self._disk.read(key[0])) is not None:
-            value = (ImageFeatures(stored.pooled.to(device), tuple(t.to(device) for t in stored.deep)),)
+            deep = tuple(t.to(device) for t in stored.deep)
+            value: tuple[ImageFeatures, ...] = (ImageFeatures(stored.pooled.to(device), deep),)
             self.hits += 1
         else:
             value = compute(model, images, device)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from hydra_rag.backbones.profile import Profile, profile_for
-from hydra_rag.errors import ModelError, ModelNotFoundError
+from hydra_rag.errors import AdapterError, ModelError, ModelNotFoundError
 
-__all__ = ["load_base", "load_config", "resolve_folder"]
+__all__ = ["load_base", "load_config", "resolve_adapter", "resolve_folder"]
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -38,6 +38,16 @@ def resolve_folder(name: str, cache_dir: Path | None = None) -> Path:
     if _HUB_NAME.fullmatch(name) and not name.startswith(("./", "../")):
         return _download(name, cache_dir)
     raise ModelNotFoundError(f"no model called {name!r}: use nano, a folder, or a hub name such as org/model")
+
+
+def resolve_adapter(name: str, cache_dir: Path | None = None) -> Path:
+    """The folder of an adapter: an existing folder, or ``org/name`` from the hub."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if _HUB_NAME.fullmatch(name):
+        return _download(name, cache_dir)
+    raise AdapterError(f"no adapter folder {name!r}; pass a folder or a hub name such as org/adapter")
 
 
 def _download(name: str, cache_dir: Path | None) -> Path:
@@ -71,7 +81,7 @@ def load_base(folder: Path, dtype: torch.dtype, device: torch.device) -> tuple[A
     config, profile = load_config(folder)
     if not any(folder.glob("*.safetensors")):
         raise ModelError(f"{folder} has no *.safetensors file; other weight formats are not loaded")
-    quiet = transformers.utils.logging
+    quiet: Any = transformers.utils.logging
     bars = quiet.is_progress_bar_enabled()
     quiet.disable_progress_bar()  # one line a model is the caller's business, and stderr may be a log
     try:
@@ -94,7 +104,8 @@ def load_base(folder: Path, dtype: torch.dtype, device: torch.device) -> tuple[A
     if missing or info["mismatched_keys"]:
         named = missing or sorted(str(key) for key in info["mismatched_keys"])
         raise ModelError(
-            f"{folder} lacks {len(named)} weights (first: {named[0]}), which would be random; get the whole checkpoint"
+            f"{folder} lacks {len(named)} weights (first: {named[0]}), which would be random; "
+            "get the whole checkpoint"
         )
     model.requires_grad_(False)
     return model.to(device).eval(), profile
