@@ -10,22 +10,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hydra_rag_indexing.files.discover import Found, discover
     from hydra_rag_indexing.files.limits import Limits
     from hydra_rag_indexing.files.load import OcrMode, load_pages, probe, render_region
     from hydra_rag_indexing.files.page import FileInfo, PageImage, join_words
 
 _HOMES = {
     "FileInfo": "page",
+    "Found": "discover",
     "Limits": "limits",
     "OcrMode": "load",
     "PageImage": "page",
+    "discover": "discover",
     "join_words": "page",
     "load_pages": "load",
     "probe": "load",
     "render_region": "load",
 }
 
-__all__ = ["FileInfo", "Limits", "OcrMode", "PageImage", "join_words", "load_pages", "probe", "render_region"]
+__all__ = [
+    "FileInfo",
+    "Found",
+    "Limits",
+    "OcrMode",
+    "PageImage",
+    "discover",
+    "join_words",
+    "load_pages",
+    "probe",
+    "render_region",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -1,5 +1,6 @@
-"""HTML to blocks, with the standard library's parser: text, headings, lists, tables, code. Nothing is fetched,
-no script runs, no style is applied."""
+"""HTML to blocks, with the standard library's parser: text, headings, lists, tables, code.
+
+Nothing is fetched, no script runs, no style is applied."""
 
 from __future__ import annotations
 
@@ -12,10 +13,19 @@ __all__ = ["html_blocks"]
 
 _SIZES = {"h1": 22.0, "h2": 17.0, "h3": 14.0, "h4": 12.5, "h5": 11.5, "h6": 11.5}
 _HIDDEN = frozenset(("script", "style", "template", "noscript", "svg", "math", "head"))
-_INLINE = {"b": BOLD, "strong": BOLD, "i": ITALIC, "em": ITALIC, "code": CODE, "kbd": CODE, "tt": CODE, "samp": CODE}
+_INLINE = {
+    "b": BOLD,
+    "strong": BOLD,
+    "i": ITALIC,
+    "em": ITALIC,
+    "code": CODE,
+    "kbd": CODE,
+    "tt": CODE,
+    "samp": CODE,
+}
 _PARAGRAPHS = frozenset(
-    "p div section article header footer main aside nav address blockquote dl dt dd figure figcaption form fieldset "
-    "ul ol li table tr td th caption thead tbody tfoot pre body html title".split()
+    "p div section article header footer main aside nav address blockquote dl dt dd figure figcaption form "
+    "fieldset ul ol li table tr td th caption thead tbody tfoot pre body html title".split()
 )
 _MAX_DEPTH = 12
 
@@ -94,7 +104,9 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self.hidden or not data:
             return
-        style = self.styles[-1][1] if self.styles else (CODE if self.pre else BOLD if self.heading else REGULAR)
+        style = (
+            self.styles[-1][1] if self.styles else (CODE if self.pre else BOLD if self.heading else REGULAR)
+        )
         self.pieces.append((data if self.pre else " ".join(f"x{data}x".split())[1:-1], style))
 
     def finish(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
-from typing import Any
+from typing import Any, cast
 
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
@@ -36,7 +36,8 @@ class ImageSource:
         if self.pages > limits.pages:
             raise Refused(
                 "too_many_pages",
-                f"the image has {self.pages} frames and the limit is {limits.pages}; split it or raise the limit",
+                f"the image has {self.pages} frames and the limit is {limits.pages}; "
+                "split it or raise the limit",
             )
 
     def page(self, number: int) -> Picture:
@@ -98,16 +99,19 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _scaled(image: Image.Image) -> Image.Image:
+    """Grey with more than 8 bits a sample; range of the type, or of the picture."""
     wide = image.convert("F")
-    low, high = wide.getextrema()
-    if image.mode.startswith("I;16") or (image.mode == "I" and 255 < float(high) <= 65535 and float(low) >= 0):
-        low, high = 0.0, 65535.0
-    elif 0 <= float(low) and float(high) <= 1 and image.mode == "F":
-        low, high = 0.0, 1.0
-    elif 0 <= float(low) and float(high) <= 255:
-        low, high = 0.0, 255.0
-    span = float(high) - float(low) or 1.0
-    return wide.point(lambda value: value * (255.0 / span) - float(low) * 255.0 / span).convert("L")
+    low, high = _range(image.mode, cast("tuple[float, float]", wide.getextrema()))
+    factor = 255.0 / ((high - low) or 1.0)
+    return wide.point(lambda value: value * factor - low * factor).convert("L")
+
+
+def _range(mode: str, extremes: tuple[float, float]) -> tuple[float, float]:
+    low, high = extremes
+    if mode.startswith("I;16"):
+        return 0.0, 65535.0
+    tops = (1.0, 255.0, 65535.0) if mode == "F" else (255.0, 65535.0)
+    return next(((0.0, top) for top in tops if low >= 0 and high <= top), extremes)
 
 
 def _picture(image: Image.Image) -> Picture:

@@ -28,7 +28,7 @@ _SIGNATURES: tuple[tuple[bytes, str, str], ...] = (
 _BRANDS = {
     b"avif": ("image", "image/avif"),
     b"avis": ("image", "image/avif"),
-    **{brand: ("heif", "image/heic") for brand in (b"heic", b"heix", b"mif1", b"heim", b"heis", b"hevc", b"msf1")},
+    **dict.fromkeys((b"heic", b"heix", b"mif1", b"heim", b"heis", b"hevc", b"msf1"), ("heif", "image/heic")),
 }
 _ODF = "application/vnd.oasis.opendocument."
 _OOXML = "application/vnd.openxmlformats-officedocument."
@@ -47,8 +47,8 @@ _OLE = {
 }
 #: A file of one of these names that holds nothing but text is not what it says.
 _BINARY_SUFFIXES = frozenset(
-    ".pdf .png .jpg .jpeg .webp .tif .tiff .gif .bmp .avif .heic .heif .doc .docx .xls .xlsx .ppt .pptx .odt .ods "
-    ".odp .rtf .zip".split()
+    ".pdf .png .jpg .jpeg .webp .tif .tiff .gif .bmp .avif .heic .heif .doc .docx .xls .xlsx .ppt .pptx .odt "
+    ".ods .odp .rtf .zip".split()
 )
 _CONTROL = bytes(set(range(32)) - {9, 10, 12, 13, 27}) + b"\x7f"
 
@@ -67,7 +67,9 @@ def identify(path: Path, limits: Limits) -> Kind:
     try:
         status = os.stat(path)
         if stat.S_ISDIR(status.st_mode):
-            raise FileError(f"{path.name} is a folder; name the files or let ingest walk it", code="unsupported")
+            raise FileError(
+                f"{path.name} is a folder; name the files or let ingest walk it", code="unsupported"
+            )
         if not stat.S_ISREG(status.st_mode):
             raise FileError(f"{path.name} is not a regular file; copy its content to one", code="unreadable")
         with open(path, "rb") as file:
@@ -76,12 +78,15 @@ def identify(path: Path, limits: Limits) -> Kind:
         raise FileError(f"there is no file {path}; check the path", code="not_found") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "bad name"
-        raise FileError(f"{path.name} can't be opened ({reason}); check its permissions", code="unreadable") from None
+        raise FileError(
+            f"{path.name} can't be opened ({reason}); check its permissions", code="unreadable"
+        ) from None
     if not head:
         raise FileError(f"{path.name} is empty; nothing to index", code="empty")
     if status.st_size > limits.file_bytes:
         raise FileError(
-            f"{path.name} has {status.st_size} bytes and the limit is {limits.file_bytes}; split it or raise the limit",
+            f"{path.name} has {status.st_size} bytes and the limit is {limits.file_bytes}; "
+            "split it or raise the limit",
             code="too_large",
         )
     return _binary(path, head) or _textual(path, head, status.st_size, limits)
@@ -97,7 +102,11 @@ def _binary(path: Path, head: bytes) -> Kind | None:
             return Kind(family, media_type)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return Kind("image", "image/webp")
-    if head[:2] == b"BM" and len(head) > 18 and head[14:18] in {bytes([n, 0, 0, 0]) for n in (12, 40, 52, 56, 64, 108, 124)}:
+    if (
+        head[:2] == b"BM"
+        and len(head) > 18
+        and head[14:18] in {bytes([n, 0, 0, 0]) for n in (12, 40, 52, 56, 64, 108, 124)}
+    ):
         return Kind("image", "image/bmp")
     if head[4:8] == b"ftyp" and head[8:12] in _BRANDS:
         return Kind(*_BRANDS[head[8:12]])
@@ -146,17 +155,19 @@ def _textual(path: Path, head: bytes, size: int, limits: Limits) -> Kind:
     suffix = path.suffix.lower()
     if suffix in _BINARY_SUFFIXES:
         raise FileError(
-            f"{path.name} is not a {suffix[1:].upper()} file whatever its name says, or its beginning is damaged; "
-            "get a complete copy",
+            f"{path.name} is not a {suffix[1:].upper()} file, or its beginning is damaged; get "
+            "a complete copy",
             code="broken",
         )
     if not _is_text(head):
         raise FileError(
-            f"{path.name} is of a kind that can't be read; export it as PDF, image or text", code="unsupported"
+            f"{path.name} is of a kind that can't be read; export it as PDF, image or text",
+            code="unsupported",
         )
     if size > limits.text_bytes:
         raise FileError(
-            f"{path.name} holds {size} bytes of text and the limit is {limits.text_bytes}; split it", code="too_large"
+            f"{path.name} holds {size} bytes of text and the limit is {limits.text_bytes}; split it",
+            code="too_large",
         )
     start = head[:1024].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html")) or suffix in (".html", ".htm", ".xhtml"):

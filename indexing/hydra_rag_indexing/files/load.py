@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -38,12 +39,16 @@ def load_pages(
     file that can't be read whole. Raises ``MissingExtraError`` when OCR or a file kind needs a package.
     Closing the iterator early ends the parser process.
     """
-    limits = limits or Limits()
-    reader = _reader(ocr)
-    return _pages(Path(path), limits, dpi, ocr, reader)
+    if ocr not in ("auto", "always", "never"):
+        raise UsageError(f"ocr={ocr!r} is unknown; use auto, always or never")
+    if ocr == "always":
+        from hydra_rag_indexing.files import ocr as engine
+
+        engine.require()
+    return _pages(Path(path), limits or Limits(), dpi, ocr)
 
 
-def _pages(path: Path, limits: Limits, dpi: float, ocr: OcrMode, reader: object) -> Iterator[PageImage]:
+def _pages(path: Path, limits: Limits, dpi: float, ocr: OcrMode) -> Iterator[PageImage]:
     from hydra_rag_indexing.files.pictures import to_page
 
     with _parser(path, limits, dpi) as parser:
@@ -54,7 +59,19 @@ def _pages(path: Path, limits: Limits, dpi: float, ocr: OcrMode, reader: object)
             header, payload = parser.receive(f"drawing page {number}")
             if number < parser.pages:
                 parser.request({"op": "page", "number": number + 1})
-            yield to_page(number, header, payload)
+            yield _with_ocr(to_page(number, header, payload), ocr)
+
+
+def _with_ocr(page: PageImage, mode: OcrMode) -> PageImage:
+    """The page with words read from its picture where ``mode`` asks for it."""
+    if mode == "never" or (mode == "auto" and page.words):
+        return page
+    from hydra_rag_indexing.files import ocr as engine
+
+    if mode == "auto" and not engine.available():
+        return page
+    words = engine.read_words(page.image)
+    return replace(page, words=words, text_source="ocr" if words else None)
 
 
 def probe(path: Path | str, *, limits: Limits | None = None) -> FileInfo:
@@ -62,7 +79,7 @@ def probe(path: Path | str, *, limits: Limits | None = None) -> FileInfo:
     would have to convert first. Raises ``FileError``."""
     path, limits = Path(path), limits or Limits()
     kind = identify(path, limits)
-    if kind.family in ("office",):
+    if kind.family == "office":
         return FileInfo(kind.media_type)
     with Parser(path, kind.family, limits, DPI) as parser:
         return FileInfo(kind.media_type, parser.pages)
@@ -85,7 +102,9 @@ def render_region(
     limits = limits or Limits()
     left, top, right, bottom = (int(value) for value in box)
     if not (0 <= left < right and 0 <= top < bottom) or not 0 < scale <= 100:
-        raise UsageError(f"box {tuple(box)} or scale {scale} makes no region; give left < right and top < bottom")
+        raise UsageError(
+            f"box {tuple(box)} or scale {scale} makes no region; give left < right and top < bottom"
+        )
     with _parser(Path(path), limits, dpi) as parser:
         if not 1 <= page_number <= parser.pages:
             raise UsageError(f"there is no page {page_number}; the file has pages 1 to {parser.pages}")
@@ -104,13 +123,10 @@ def _parser(path: Path, limits: Limits, dpi: float) -> Iterator[Parser]:
 
 @contextmanager
 def _readable(path: Path, kind: Kind, limits: Limits) -> Iterator[tuple[Path, str]]:
-    if kind.family in ("office",):
-        raise FileError(
-            f"{path.name} needs LibreOffice, which is not installed; install it or export the file as PDF",
-            code="unsupported",
-        )
-    yield path, kind.family
+    if kind.family == "office":
+        from hydra_rag_indexing.files.office import converted
 
-
-def _reader(ocr: OcrMode) -> object:
-    return None
+        with converted(path, kind, limits) as pdf:
+            yield pdf, "pdf"
+    else:
+        yield path, kind.family

@@ -74,7 +74,9 @@ class _Walk:
 
     def on_fence(self, token: Token) -> None:
         lines = token.content.rstrip("\n")
-        self.out.append(Block([(lines, CODE)], size=9.5, indent=self.indent + 8, marker=self._mark(), keep=True))
+        self.out.append(
+            Block([(lines, CODE)], size=9.5, indent=self.indent + 8, marker=self._mark(), keep=True)
+        )
 
     on_code_block = on_fence
 

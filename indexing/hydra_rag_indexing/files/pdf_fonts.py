@@ -21,7 +21,7 @@ __all__ = ["BOLD", "CODE", "ITALIC", "REGULAR", "Face", "Fonts"]
 REGULAR, BOLD, ITALIC, CODE = "Helvetica", "Helvetica-Bold", "Helvetica-Oblique", "Courier"
 _BASE = (REGULAR, BOLD, ITALIC, CODE)
 #: Windows-1252 has characters whose width PDFium can't tell by code point: these have another's width.
-_TWINS = {"€": "0", "ƒ": "t", "ˆ": "`", "˜": "`", "‹": "(", "›": ")", "‰": "—", "Š": "S", "š": "s", "Ž": "Z", "ž": "z",
+_TWINS = {"ƒ": "t", "ˆ": "`", "˜": "`", "‹": "(", "›": ")", "‰": "—", "Š": "S", "š": "s", "Ž": "Z", "ž": "z",
           "Ÿ": "Y", "†": "0", "‡": "0", "Œ": "—", "œ": "m"}  # fmt: skip
 
 
@@ -84,8 +84,9 @@ class EmbeddedFace:
             f"<< {head} /Subtype /CIDFontType2 /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) "
             f"/Supplement 0 >> /FontDescriptor {first + 2} 0 R /CIDToGIDMap {first + 3} 0 R /DW 600 "
             f"/W [{widths}] >>".encode("ascii"),
-            f"<< /Type /FontDescriptor /FontName /Fallback /Flags 4 /FontBBox [0 -300 1000 1000] /ItalicAngle 0 "
-            f"/Ascent 900 /Descent -250 /CapHeight 700 /StemV 80 /FontFile2 {first + 4} 0 R >>".encode("ascii"),
+            f"<< /Type /FontDescriptor /FontName /Fallback /Flags 4 /FontBBox [0 -300 1000 1000] "
+            f"/ItalicAngle 0 /Ascent 900 /Descent -250 /CapHeight 700 /StemV 80 "
+            f"/FontFile2 {first + 4} 0 R >>".encode("ascii"),
             _stream(bytes(glyphs)),
             _stream(self.font.data, f"/Length1 {len(self.font.data)}"),
             _stream(_to_unicode([(code, chr(code)) for code in sorted(self.used)], 2)),
@@ -109,10 +110,12 @@ class BoxFace:
         names = " ".join(["/box"] * last)
         glyph = b"600 0 50 0 550 700 d1 50 0 500 700 re 90 40 420 620 re f*"
         return [
-            f"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 600 700] /FontMatrix [0.001 0 0 0.001 0 0] /FirstChar 1 "
-            f"/LastChar {last} /Widths [{' '.join(['600'] * last)}] /Encoding << /Type /Encoding /Differences "
-            f"[1 {names}] >> /CharProcs << /box {first + 1} 0 R >> /Resources << >> "
-            f"/ToUnicode {first + 2} 0 R >>".encode("ascii"),
+            f"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 600 700] /FontMatrix [0.001 0 0 0.001 0 0] "
+            f"/FirstChar 1 /LastChar {last} /Widths [{' '.join(['600'] * last)}] "
+            f"/Encoding << /Type /Encoding /Differences [1 {names}] >> "
+            f"/CharProcs << /box {first + 1} 0 R >> /Resources << >> /ToUnicode {first + 2} 0 R >>".encode(
+                "ascii"
+            ),
             _stream(glyph),
             _stream(_to_unicode([(code, char) for char, code in self.codes.items()], 1)),
         ]

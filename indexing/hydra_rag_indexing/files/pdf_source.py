@@ -39,7 +39,8 @@ class PdfSource:
         if self.pages > limits.pages:
             raise Refused(
                 "too_many_pages",
-                f"the PDF has {self.pages} pages and the limit is {limits.pages}; split it or raise the limit",
+                f"the PDF has {self.pages} pages and the limit is {limits.pages}; "
+                "split it or raise the limit",
             )
 
     def page(self, number: int) -> Picture:

@@ -61,7 +61,11 @@ def _show(run: Run, fonts: Fonts) -> bytes:
     """One text object; the face changes inside it where characters need another."""
     out = bytearray(f"BT 1 0 0 1 {run.x:.2f} {run.y:.2f} Tm ".encode("ascii"))
     for face, chars in groupby(_visual(run.text), key=lambda char: fonts.face(run.style, char)):
-        out += f"/F{fonts.faces.index(face)} {run.size:g} Tf <{face.encode(''.join(chars)).hex()}> Tj ".encode("ascii")
+        out += (
+            f"/F{fonts.faces.index(face)} {run.size:g} Tf <{face.encode(''.join(chars)).hex()}> Tj ".encode(
+                "ascii"
+            )
+        )
     return bytes(out + b"ET\n")
 
 

@@ -25,7 +25,9 @@ from hydra_rag_indexing.files.wire import HEADER_LIMIT, LENGTH
 __all__ = ["CODES", "Parser"]
 
 #: Error codes that a parser process may report.
-CODES = frozenset({"broken", "empty", "encrypted", "too_large", "too_many_pages", "unreadable", "unsupported"})
+CODES = frozenset(
+    {"broken", "empty", "encrypted", "too_large", "too_many_pages", "unreadable", "unsupported"}
+)
 
 _BOOT = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
@@ -45,11 +47,26 @@ class Parser:
         self.waited = 0.0
         self.process = subprocess.Popen(
             # -I and -S: no user site, no environment, no .pth files; the search path is ours exactly.
-            [sys.executable, "-I", "-S", "-X", "utf8", "-W", "ignore", "-c", _BOOT, json.dumps(_search_path())],
+            [
+                sys.executable,
+                "-I",
+                "-S",
+                "-X",
+                "utf8",
+                "-W",
+                "ignore",
+                "-c",
+                _BOOT,
+                json.dumps(_search_path()),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={name: os.environ[name] for name in ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH") if name in os.environ},
+            env={
+                name: os.environ[name]
+                for name in ("PATH", "LANG", "TZ", "LD_LIBRARY_PATH")
+                if name in os.environ
+            },
             start_new_session=True,
         )
         try:

@@ -36,7 +36,11 @@ class TextSource(PdfSource):
 def decode(data: bytes) -> str:
     """Text of a file: by its byte order mark, else UTF-8, else Windows-1252. Line ends become ``\\n``,
     tabs spaces, characters that nothing can draw are dropped, the rest is composed (NFC)."""
-    for mark, name in ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+    for mark, name in (
+        (codecs.BOM_UTF8, "utf-8"),
+        (codecs.BOM_UTF16_LE, "utf-16-le"),
+        (codecs.BOM_UTF16_BE, "utf-16-be"),
+    ):
         if data.startswith(mark):
             text = data[len(mark) :].decode(name, "replace")
             break
@@ -49,7 +53,11 @@ def decode(data: bytes) -> str:
     text = unicodedata.normalize("NFC", text)
     if text.isascii() and text.isprintable():
         return text
-    keep = {char for char in set(text) if char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")}
+    keep = {
+        char
+        for char in set(text)
+        if char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+    }
     return "".join(char if char in keep else "" for char in text)
 
 

@@ -13,11 +13,18 @@ __all__ = ["TrueType", "fallback_fonts"]
 
 #: Fonts with wide coverage that systems usually have, best first.
 _NAMES = (
-    "DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "FreeSans.ttf", "Arial Unicode.ttf",
-    "NotoSansHebrew-Regular.ttf", "NotoSansArabic-Regular.ttf", "NotoSansDevanagari-Regular.ttf",
-    "DroidSansFallbackFull.ttf", "DroidSansFallback.ttf", "wqy-microhei.ttf", "ipag.ttf", "unifont.ttf",
+    "DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "FreeSans.ttf",
+    "Arial Unicode.ttf", "NotoSansHebrew-Regular.ttf", "NotoSansArabic-Regular.ttf",
+    "NotoSansDevanagari-Regular.ttf", "DroidSansFallbackFull.ttf", "DroidSansFallback.ttf", "ipag.ttf",
+    "unifont.ttf",
 )  # fmt: skip
-_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "/Library/Fonts", "/System/Library/Fonts", "C:/Windows/Fonts")
+_FOLDERS = (
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "/Library/Fonts",
+    "/System/Library/Fonts",
+    "C:/Windows/Fonts",
+)
 _MAX_BYTES = 32 * 1024 * 1024
 
 

@@ -88,7 +88,9 @@ class _Sheet:
         if self.y - height >= MARGIN or self.y >= HEIGHT - MARGIN:
             return
         if len(self.pages) >= self.max_pages:
-            raise Refused("too_many_pages", f"the text fills more than {self.max_pages} pages; split the file")
+            raise Refused(
+                "too_many_pages", f"the text fills more than {self.max_pages} pages; split the file"
+            )
         self.page, self.y = Page(), HEIGHT - MARGIN
         self.pages.append(self.page)
 
@@ -123,7 +125,12 @@ class _Sheet:
         self.y -= 6
         for index, row in enumerate(table.rows):
             cells = [
-                wrap(_bold(cell) if table.heading and index == 0 else cell, self.fonts, table.size, wide - 2 * _CELL)
+                wrap(
+                    _bold(cell) if table.heading and index == 0 else cell,
+                    self.fonts,
+                    table.size,
+                    wide - 2 * _CELL,
+                )
                 for cell, wide in zip(row, widths, strict=False)
             ]
             depth = max(map(len, cells), default=1)
@@ -137,14 +144,20 @@ class _Sheet:
                         self.line(cell[line], x + _CELL, self.y, table.size)
                     x += wide
             self.y -= 4
-            self.page.lines.append((MARGIN, self.y, sum(widths), 0.9 if index == 0 and table.heading else 0.4))
+            self.page.lines.append(
+                (MARGIN, self.y, sum(widths), 0.9 if index == 0 and table.heading else 0.4)
+            )
 
     def _columns(self, table: Table, count: int) -> list[float]:
         """Column widths in points: natural where they fit, else shared by their square roots."""
         natural = [20.0] * count
         for row in table.rows[:500]:
             for index, cell in enumerate(row[:count]):
-                wide = sum(self.fonts.width(BOLD, text[:200]) for text, _ in cell) * table.size / 1000 + 2 * _CELL + 1
+                wide = (
+                    sum(self.fonts.width(BOLD, text[:200]) for text, _ in cell) * table.size / 1000
+                    + 2 * _CELL
+                    + 1
+                )
                 natural[index] = max(natural[index], wide)
         space = WIDTH - 2 * MARGIN
         if sum(natural) <= space:
@@ -157,7 +170,9 @@ def _bold(cell: list[Piece]) -> list[Piece]:
     return [(text, style if style == CODE else BOLD) for text, style in cell]
 
 
-def wrap(pieces: list[Piece], fonts: Fonts, size: float, space: float, *, keep: bool = False) -> list[list[Piece]]:
+def wrap(
+    pieces: list[Piece], fonts: Fonts, size: float, space: float, *, keep: bool = False
+) -> list[list[Piece]]:
     """Lines no wider than ``space`` points. With ``keep`` spaces count and long lines break anywhere."""
     lines: list[list[Piece]] = [[]]
     room = max(space, size) * 1000 / size

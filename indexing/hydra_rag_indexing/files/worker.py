@@ -41,13 +41,21 @@ def main() -> None:
             _fail(replies, refused.code, refused.message)
         except MemoryError:
             gc.collect()
-            _fail(replies, "too_large", "the file needs more memory than the limit allows; split or shrink it")
+            _fail(
+                replies, "too_large", "the file needs more memory than the limit allows; split or shrink it"
+            )
         except RecursionError:
-            _fail(replies, "broken", "the file is nested too deeply to read; save it again in another program")
+            _fail(
+                replies, "broken", "the file is nested too deeply to read; save it again in another program"
+            )
         except BrokenPipeError:
             os._exit(0)
         except Exception as error:
-            _fail(replies, "broken", f"the file can't be read ({type(error).__name__}); save it again or convert it")
+            _fail(
+                replies,
+                "broken",
+                f"the file can't be read ({type(error).__name__}); save it again or convert it",
+            )
 
 
 def _answer(source: Source, command: dict[str, Any]) -> Picture:
@@ -73,7 +81,9 @@ def _open(command: dict[str, Any]) -> Source:
     try:
         data = _read(path, limits.file_bytes)
     except OSError as error:
-        raise Refused("unreadable", f"the file can't be opened ({error.strerror}); check its permissions") from None
+        raise Refused(
+            "unreadable", f"the file can't be opened ({error.strerror}); check its permissions"
+        ) from None
     if kind == "pdf":
         from hydra_rag_indexing.files.pdf_source import PdfSource
 

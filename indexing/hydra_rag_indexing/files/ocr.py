@@ -1,0 +1,67 @@
+"""Words of pages that have no text layer, through the optional ``ocr`` extra (rapidocr on onnxruntime, whose
+models are in its wheel). Imported on first use; without the extra it says so."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+from math import ceil, floor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hydra_rag.errors import MissingExtraError
+from hydra_rag.geometry import Box
+from hydra_rag.values import Word
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["available", "read_words", "require"]
+
+#: Words that the recogniser believes less than this are left out.
+MIN_SCORE = 0.5
+
+
+def available() -> bool:
+    """Whether the extra is installed; imports nothing."""
+    return find_spec("rapidocr") is not None and find_spec("onnxruntime") is not None
+
+
+def require() -> None:
+    """Raises ``MissingExtraError`` where the extra is not installed."""
+    if not available():
+        raise MissingExtraError(
+            "reading text from pictures needs the ocr extra; pip install 'hydra-rag[ocr]', or use --ocr never"
+        )
+
+
+def read_words(image: Image.Image) -> list[Word]:
+    """Words of an RGB picture in reading order, line by line, boxes in its pixels. Empty for a blank page.
+    Boxes are as high as their line and split along it, so they are close, not exact."""
+    if image.getcolors(1) is not None:
+        return []
+    # The engine takes OpenCV's channel order.
+    answer = _engine()(np.ascontiguousarray(np.asarray(image)[:, :, ::-1]), return_word_box=True)
+    words: list[Word] = []
+    for line in getattr(answer, "word_results", None) or ():
+        for item in line if line and not isinstance(line[0], str) else (line,):
+            text, score, corners = item
+            if corners is None or score < MIN_SCORE:
+                continue
+            box = _box(corners).clip(image.width, image.height)
+            words.extend(Word(part, box) for part in str(text).split())
+    return words
+
+
+def _box(corners: Any) -> Box:
+    xs, ys = [float(x) for x, _ in corners], [float(y) for _, y in corners]
+    return Box(floor(min(xs)), floor(min(ys)), ceil(max(xs)), ceil(max(ys)))
+
+
+@cache
+def _engine() -> Any:
+    require()
+    from rapidocr import RapidOCR
+
+    return RapidOCR(params={"Global.log_level": "critical"})
