@@ -36,13 +36,16 @@ def test_a_bare_import_loads_nothing_heavy(package: str) -> None:
     assert loaded_after(f"import {package}") == []
 
 
-LIGHT = (["--help"], ["ingest", "--help"], ["ask", "--help"], ["documents", "list", "--json", "--store", "{store}"])
+LIGHT = (
+    ["--help"],
+    ["ingest", "--help"],
+    ["ask", "--help"],
+    ["documents", "list", "--json", "--store", "{store}"],
+)
 
 
 @pytest.mark.parametrize("arguments", LIGHT, ids=lambda a: " ".join(a[:2]))
-def test_the_command_loads_no_model_library_before_it_is_needed(
-    arguments: list[str], tmp_path: Path
-) -> None:
+def test_the_command_loads_no_model_library_before_it_is_needed(arguments: list[str], tmp_path: Path) -> None:
     words = ["hydra-rag", *(a.format(store=tmp_path / "store") for a in arguments)]
     code = (
         f"import sys\nsys.argv = {words!r}\nfrom hydra_rag_api.cli import main\n"
@@ -103,8 +106,9 @@ def test_the_version_is_told_once() -> None:
 
 def command_tree(path: tuple[str, ...] = ()) -> set[str]:
     """Every ``hydra-rag`` command that the help lists, as ``"documents list"``."""
-    from hydra_rag_api.cli import app
     from typer.main import get_command
+
+    from hydra_rag_api.cli import app
 
     def walk(command: object, names: tuple[str, ...]) -> set[str]:
         children = getattr(command, "commands", None)
