@@ -135,7 +135,7 @@ def test_commands_shown_in_documents_exist(document: str) -> None:
     assert wrong == []
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):.*##", makefile, flags=re.MULTILINE))
-    assert {t for t in re.findall(r"`make ([a-z-]+)", text)} <= targets
+    assert set(re.findall(r"`make ([a-z-]+)", text)) <= targets
 
 
 def test_links_in_documents_lead_somewhere() -> None:
