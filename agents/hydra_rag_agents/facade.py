@@ -6,7 +6,7 @@ Everything heavy waits until it is needed: listing documents loads no model and 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -220,7 +220,7 @@ class HydraRAG:
         session: str | None = None,
         settings: AskSettings | None = None,
         **changes: Any,
-    ) -> Iterator[Event]:
+    ) -> Generator[Event]:
         """As :meth:`ask`, event by event. Closing the generator stops the model and stores the turn as
         interrupted."""
         if not question.strip():
@@ -329,7 +329,7 @@ def load_image(image: Image.Image | str | Path | None) -> Image.Image | None:
 
 
 def _collect(
-    events: Iterator[Event],
+    events: Iterable[Event],
     on_event: Callable[[Event], None] | None,
     session_id: str = "",
     turn_id: str = "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra_rag.errors import NotFoundError
@@ -82,7 +82,7 @@ class Conversation:
         )
         return turn.turn_id
 
-    def record(self, turn_id: str, events: Iterator[Event]) -> Iterator[Event]:
+    def record(self, turn_id: str, events: Generator[Event]) -> Generator[Event]:
         """Pass events on, and store the turn when they end: whole, interrupted (the reader of the
         events went away) or failed (an error)."""
         steps: list[Step] = []
@@ -107,9 +107,7 @@ class Conversation:
             self._finish(turn_id, Answer("failed", text, 0.0), steps)
             raise
         finally:
-            close = getattr(events, "close", None)
-            if close is not None:
-                close()
+            events.close()
 
     def _finish(self, turn_id: str, answer: Answer, steps: Sequence[Step]) -> None:
         from hydra_rag.store import chats, records

@@ -7,7 +7,7 @@ generator closes the model's stream at once. Nothing is yielded while cleaning u
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any
 
@@ -41,7 +41,7 @@ def run(
     policy: Policy = decide,
     budget: Budget | None = None,
     clock: Callable[[], float] = time.monotonic,
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """One turn, as a stream of events that ends with :class:`Done`."""
     limits = budget or turn.settings.budget()
     view = View(turn.settings, reader.profile, limits)

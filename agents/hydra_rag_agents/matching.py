@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hydra_rag.geometry import Box, union
+from hydra_rag.lines import Line, group_lines
 from hydra_rag.metrics import edit_distance
 from hydra_rag.values import Word
-from hydra_rag.lines import Line, group_lines
 from hydra_rag_agents.text_context import content_tokens
 
 __all__ = ["Match", "find_answer", "squeeze"]

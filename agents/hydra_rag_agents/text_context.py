@@ -11,8 +11,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from hydra_rag.values import Word
 from hydra_rag.lines import group_lines
+from hydra_rag.values import Word
 
 __all__ = ["choose_lines", "content_tokens"]
 

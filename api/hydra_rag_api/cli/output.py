@@ -1,0 +1,83 @@
+"""What commands print: results on stdout, everything else on stderr; one JSON document with --json."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["Output", "error_json"]
+
+
+def error_json(code: str, message: str) -> dict[str, Any]:
+    return {"error": {"code": code, "message": message}}
+
+
+class Output:
+    """``as_json``: one document on stdout. ``quiet``: no progress. ``verbose``: 0 to 2, amount of log."""
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: int = 0) -> None:
+        self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
+        self._consoles: dict[bool, Console] = {}
+
+    def console(self, *, stderr: bool = False) -> Console:
+        """A rich console; it knows terminals and NO_COLOR by itself."""
+        if stderr not in self._consoles:
+            from rich.console import Console
+
+            self._consoles[stderr] = Console(stderr=stderr, highlight=False, soft_wrap=not stderr)
+        return self._consoles[stderr]
+
+    @property
+    def live(self) -> bool:
+        """Whether progress bars make sense."""
+        return not self.quiet and sys.stderr.isatty()
+
+    def result(self, data: Any, human: Callable[[Console], None]) -> None:
+        """The command's result: ``data`` with --json, else what ``human`` prints."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(data, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+            sys.stdout.flush()
+        else:
+            human(self.console())
+
+    def note(self, text: str) -> None:
+        """A remark for people, on stderr."""
+        if not self.quiet:
+            self.console(stderr=True).print(text, style="dim", markup=False)
+
+    def error(self, code: str, message: str) -> None:
+        """An error that ends the command."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(error_json(code, message), ensure_ascii=False) + "\n")
+            sys.stdout.flush()
+        from rich.text import Text
+
+        self.console(stderr=True).print(Text("Error: ", style="bold red") + Text(message, style="default"))
+
+    def table(self, console: Console, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in headings:
+            right = heading.startswith(">")
+            table.add_column(heading.lstrip(">"), justify="right" if right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(str(cell)) for cell in row))
+        console.print(table)
+
+    def logging(self) -> None:
+        """Log records to stderr: warnings, with -v also information, with -vv everything."""
+        level = [logging.WARNING, logging.INFO, logging.DEBUG][min(2, self.verbose)]
+        logging.basicConfig(
+            level=logging.ERROR if self.quiet else level,
+            stream=sys.stderr,
+            format="%(levelname)s %(name)s: %(message)s",
+            force=True,
+        )
