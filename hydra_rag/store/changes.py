@@ -6,7 +6,7 @@ write lease) or ``meta.bump`` (removal, which needs no lease).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,8 +122,15 @@ def add_segment(db: Session, tenant: str, collection: str, segment: NewSegment) 
     db.flush()
 
 
-def add_page_vectors(db: Session, tenant: str, page_keys: Sequence[int], segment: NewSegment) -> None:
-    """Rows for all of the segment's pages, ``page_keys`` in the order of the file."""
+def add_page_vectors(
+    db: Session,
+    tenant: str,
+    page_keys: Sequence[int],
+    segment: NewSegment,
+    *,
+    only: Collection[int] | None = None,
+) -> None:
+    """Rows for the segment's pages, ``page_keys`` in the order of the file; ``only``: for these keys."""
     rows = [
         {
             "page_key": key,
@@ -137,8 +144,10 @@ def add_page_vectors(db: Session, tenant: str, page_keys: Sequence[int], segment
         for key, start, count, crc in zip(
             page_keys, segment.row_starts, segment.row_counts, segment.crc32s, strict=True
         )
+        if only is None or key in only
     ]
-    db.execute(insert(PageVectorsRow), rows)
+    if rows:
+        db.execute(insert(PageVectorsRow), rows)
 
 
 def add_pages(

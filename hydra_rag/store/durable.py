@@ -63,12 +63,18 @@ def write_hashed(data: bytes, tmp: Path, name: Callable[[str], Path]) -> tuple[s
     digest = hashlib.sha256(data).hexdigest()
     final = name(digest)
     if final.is_file() and final.stat().st_size == len(data):
-        # An earlier process may have stopped between rename and folder fsync.
-        fsync_folder(final.parent)
+        _reuse(final)
         return digest, final
     temporary = _write(tmp, lambda out: _write_all(out, data))
     publish(temporary, final)
     return digest, final
+
+
+def _reuse(final: Path) -> None:
+    """Take over a file that is there already: young again for the sweep, and surely durable (an earlier
+    process may have stopped between rename and folder fsync)."""
+    os.utime(final)
+    fsync_folder(final.parent)
 
 
 def _write_all(out: BinaryIO, data: bytes) -> None:
@@ -96,7 +102,7 @@ def copy_hashed(source: Path, tmp: Path, name: Callable[[str], Path]) -> tuple[s
     final = name(sha)
     if final.is_file() and final.stat().st_size == size:
         temporary.unlink()
-        fsync_folder(final.parent)
+        _reuse(final)
     else:
         publish(temporary, final)
     return sha, size, final

@@ -226,6 +226,15 @@ class Collection:
         """The current vector index; ``None`` while there are no vectors."""
         return self._snapshots.current(self._fingerprint)
 
+    def page_keys(self) -> list[int]:
+        """Keys of all searchable pages."""
+        with self.store.session() as db:
+            known = documents.get_collection(db, self.tenant, self.name)
+            if known is None or known.fingerprint is None:
+                return []
+            refs = documents.vector_refs(db, self.tenant, self.name, known.fingerprint)
+        return [ref.page_key for ref in refs]
+
     def search(
         self,
         query: QueryItem,

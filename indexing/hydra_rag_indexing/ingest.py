@@ -56,25 +56,38 @@ class IngestRun:
         self, paths: Sequence[Path | str], include: Sequence[str] = (), exclude: Sequence[str] = ()
     ) -> list[IngestResult]:
         """Ingest here when the lease is free, else through its holder. Results in the order found."""
-        files, failed = _discover(paths, include, exclude)
-        self._total, self._done = len(files) + len(failed), len(failed)
-        self._progress(IngestEvent("files", self._done, self._total))
-        for result in failed:
-            self._progress(IngestEvent("result", self._done, self._total, path=result.path, result=result))
-        if not files:
-            return failed
+        from hydra_rag_indexing.files.discover import discover
+
+        found = discover(paths, include, exclude)
+        self._total = len(found)
+        self._progress(IngestEvent("files", 0, self._total))
+        files = [str(item.path) for item in found if item.error is None]
+        done = iter(self._files(files) if files else ())
+        results = []
+        for item in found:
+            if item.error is None:
+                results.append(next(done))
+                continue
+            error = IngestError(item.error.code, item.error.message)
+            results.append(IngestResult(str(item.path), None, 0, "failed", error))
+            self._ended(results[-1])
+        return results
+
+    def _files(self, files: Sequence[str]) -> list[IngestResult]:
         lease = WriteLease.try_acquire(self.store)
         if lease is None:
-            return failed + self._follow(files)
+            return self._follow(files)
         with lease:
             jobs.recover(self.store, lease)
             ingestor = self._ingestor(lease, self.tenant, self.collection, self.options)
-            results = []
-            for path in files:
-                results.append(self._one(ingestor, path))
+            results = [self._one(ingestor, path) for path in files]
             self.model_seconds += ingestor.model_seconds
             self.drain(lease)
-        return failed + results
+        return results
+
+    def _ended(self, result: IngestResult) -> None:
+        self._done += 1
+        self._progress(IngestEvent("result", self._done, self._total, result.path, result=result))
 
     def drain(self, lease: WriteLease) -> int:
         """Do the queued jobs of every process that this model may do. Returns how many."""
@@ -169,8 +182,7 @@ class IngestRun:
                 IngestEvent("page", self._done, self._total, path, done, total)
             ),
         )
-        self._done += 1
-        self._progress(IngestEvent("result", self._done, self._total, path, result=result))
+        self._ended(result)
         return result
 
     def _ingestor(self, lease: WriteLease, tenant: str, collection: str, options: dict[str, Any]) -> Ingestor:
@@ -184,21 +196,6 @@ class IngestRun:
             model=self.model,
             settings=self.settings,
         )
-
-
-def _discover(
-    paths: Sequence[Path | str], include: Sequence[str], exclude: Sequence[str]
-) -> tuple[list[str], list[IngestResult]]:
-    """Files to ingest, and a failed result for every path that names nothing."""
-    from hydra_rag_indexing.files import discover
-
-    found = discover([Path(path) for path in paths], include, exclude)
-    files = [str(path) for path in found.files]
-    failed = [
-        IngestResult(str(path), None, 0, "failed", IngestError(error.code, error.message))
-        for path, error in found.errors
-    ]
-    return files, failed
 
 
 def _result(path: str, job: jobs.Job) -> IngestResult:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy.typing as npt
 from sqlalchemy.orm import Session
 
 from hydra_rag.store import changes
@@ -16,23 +17,29 @@ from hydra_rag.store.store import Store
 if TYPE_CHECKING:
     from hydra_rag.values import MultiVector
 
-__all__ = ["commit_pages", "to_segment"]
+__all__ = ["commit_pages", "segment_of_arrays", "to_segment"]
 
 
 def to_segment(
     store: Store, tmp: Path, fingerprint: str, vectors: Sequence[MultiVector], dtype: str
 ) -> NewSegment:
     """Write the vectors of some pages as one segment file; durable on return, named by no row yet."""
+    arrays, boxes = [page.vectors for page in vectors], [page.boxes for page in vectors]
+    return segment_of_arrays(store, tmp, fingerprint, arrays, boxes, dtype)
+
+
+def segment_of_arrays(
+    store: Store,
+    tmp: Path,
+    fingerprint: str,
+    vectors: Sequence[npt.NDArray[Any]],
+    boxes: Sequence[npt.NDArray[Any] | None],
+    dtype: str,
+) -> NewSegment:
+    """The same from arrays [n, dim] and boxes [n, 4]."""
     from hydra_rag_indexing.segments import write_segment
 
-    has_boxes = any(page.boxes is not None for page in vectors)
-    info = write_segment(
-        store.segments_dir,
-        tmp,
-        [page.vectors for page in vectors],
-        boxes=[page.boxes for page in vectors] if has_boxes else None,
-        dtype=dtype,
-    )
+    info = write_segment(store.segments_dir, tmp, vectors, boxes=boxes, dtype=dtype)
     return NewSegment(
         id=info.id,
         fingerprint=fingerprint,
