@@ -108,7 +108,7 @@ def command_tree(path: tuple[str, ...] = ()) -> set[str]:
     """Every ``hydra-rag`` command that the help lists, as ``"documents list"``."""
     from typer.main import get_command
 
-    from hydra_rag_api.cli import app
+    from hydra_rag_api.cli.app import app
 
     def walk(command: object, names: tuple[str, ...]) -> set[str]:
         children = getattr(command, "commands", None)
