@@ -45,15 +45,16 @@ def _model(group: typer.Typer) -> None:
         from hydra_rag.check import check_model
 
         with cli.model() as model:
-            report: dict[str, Any] = check_model(model)
+            checks = check_model(model)
+            report = {"ok": all(item["ok"] for item in checks), "checks": checks, "memory": model.memory()}
 
         def human(console: Console) -> None:
-            for item in report["checks"]:
+            for item in checks:
                 console.print(
                     "ok  " if item["ok"] else "FAIL", style="green" if item["ok"] else "bold red", end=""
                 )
                 console.print(f"  {item['name']}: {item['detail']}", markup=False)
-            memory = report["memory"]
+            memory: Any = report["memory"]
             share = memory["unique_bytes"] / max(1, memory["two_models_bytes"])
             console.print(
                 f"memory: {memory['unique_bytes'] / 1e6:.1f} MB, {share:.2f} of two separate models"

@@ -1,0 +1,266 @@
+"""`hydra-rag eval`: reading, answers and retrieval of a model on a folder of pages, with every prediction.
+
+Answers come from pixels alone (unless asked otherwise): one page, one question, as ``ask`` would put it.
+Reading cuts lines out of the page by the boxes of its words. Retrieval ranks all pages of the folder by
+exact MaxSim, by the text search that stores use, and by both.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from hydra_rag.lines import Line, group_lines
+from hydra_rag.metrics import anls, edit_distance, exact_match, mean, ndcg, recall
+from hydra_rag.values import QueryItem
+from hydra_rag_agents.eval_data import EvalPage, EvalQuery, open_image, read_pages, read_queries
+from hydra_rag_agents.prompts import READ_PROMPT, glance_prompt, says_not_found
+from hydra_rag_agents.reader import ModelReader
+from hydra_rag_agents.state import AskSettings, Turn
+from hydra_rag_agents.text_context import choose_lines
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hydra_rag.model import HydraModel
+    from hydra_rag.values import MultiVector
+    from hydra_rag_agents.state import Reader
+
+__all__ = ["builtin_folder", "evaluate_folder"]
+
+_MAX_LINES = 20  # lines read per page, evenly spread
+_GAP = 1.5  # a wider gap (in line heights) is another cell of a table, or another column
+_READ_TOKENS = 200
+Progress = Callable[[int, int], None]
+
+
+@contextmanager
+def builtin_folder(folder: Path | None, pages: int | None = None, seed: int = 1) -> Iterator[Path]:
+    """``folder`` itself, or a temporary one with pages made on the spot (held-out fonts and values)."""
+    if folder is not None:
+        yield folder
+        return
+    from hydra_rag.training.eval_pages import write_folder
+
+    with tempfile.TemporaryDirectory(prefix="hydra-rag-eval-") as made:
+        write_folder(Path(made), pages=pages or 60, seed=seed)
+        yield Path(made)
+
+
+def evaluate_folder(
+    folder: Path,
+    model: HydraModel,
+    *,
+    out: Path | None = None,
+    limit: int | None = None,
+    text_layer: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The report of design "Evaluation folder"; writes ``predictions.jsonl`` to ``out`` (the folder).
+
+    ``limit``: only the first pages, and the queries about them. ``text_layer``: answers may also use the
+    words. Raises :class:`UsageError` for a folder that is not one.
+    """
+    pages = read_pages(folder)[:limit]
+    known = {page.image for page in pages}
+    queries = [q for q in read_queries(folder, _all_names(folder)) if q.relevant <= known]
+    reader = ModelReader(lambda: model)
+    target = out or folder
+    target.mkdir(parents=True, exist_ok=True)
+    vectors: dict[str, MultiVector] = {}
+    reading = _Reading()
+    answers = _Answers()
+    with (target / "predictions.jsonl").open("w", encoding="utf-8") as log:
+        for done, page in enumerate(pages, start=1):
+            image = open_image(folder, page.image)
+            if queries or page.questions:
+                vectors[page.image] = model.embed_pages([image])[0]
+            for line in _spread(group_lines(page.words, max_gap=_GAP)):
+                _log(log, reading.read(reader, page, image, line))
+            for index in range(len(page.questions)):
+                found = answers.ask(reader, page, image, index, vectors[page.image], text_layer)
+                _log(log, found)
+            if progress is not None:
+                progress(done, len(pages))
+        retrieval = _retrieve(folder, model, pages, queries, vectors, log)
+    return {
+        "reading": reading.report(),
+        "answers": answers.report(),
+        "retrieval": retrieval,
+        "gaze": None,
+        "pages": len(pages),
+        "model": model.name,
+    }
+
+
+def _all_names(folder: Path) -> set[str]:
+    return {page.image for page in read_pages(folder)}
+
+
+def _log(log: TextIO, record: dict[str, Any]) -> None:
+    log.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+
+def _spread(lines: list[Line]) -> list[Line]:
+    """At most so many lines, evenly from top to bottom."""
+    if len(lines) <= _MAX_LINES:
+        return lines
+    return [lines[i * len(lines) // _MAX_LINES] for i in range(_MAX_LINES)]
+
+
+class _Reading:
+    def __init__(self) -> None:
+        self.wrong = self.total = self.lines = self.exact = 0
+
+    def read(self, reader: Reader, page: EvalPage, image: Image.Image, line: Line) -> dict[str, Any]:
+        box = line.box.pad(max(2, line.box.height // 5)).clip(*image.size)
+        new = min(_READ_TOKENS, max(reader.profile.max_new_tokens, 2 * len(line.text) + 8))
+        reading = reader.read([image.crop(box)], READ_PROMPT, max_new_tokens=new, seed=0)
+        for _ in reading:
+            pass
+        text, truth = " ".join(reading.result.text.split()), " ".join(line.text.split())
+        self.wrong += min(len(truth), edit_distance(text, truth))
+        self.total += len(truth)
+        self.lines += 1
+        self.exact += text == truth
+        return {"kind": "reading", "image": page.image, "box": list(box), "truth": truth, "text": text}
+
+    def report(self) -> dict[str, Any] | None:
+        if not self.total:
+            return None
+        accuracy = 1 - self.wrong / self.total
+        return {"char_accuracy": accuracy, "line_exact": self.exact / self.lines, "lines": self.lines}
+
+
+class _Answers:
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+
+    def ask(
+        self,
+        reader: Reader,
+        page: EvalPage,
+        image: Image.Image,
+        index: int,
+        vectors: MultiVector,
+        text_layer: bool,
+    ) -> dict[str, Any]:
+        from hydra_rag.evidence import evidence_regions
+
+        asked = page.questions[index]
+        profile = reader.profile
+        text = choose_lines(page.words, asked.question, profile.text_chars) if text_layer else ""
+        prompt = glance_prompt(profile, Turn(asked.question, AskSettings()), [(page.image, text)])
+        reading = reader.read([image], prompt, max_new_tokens=profile.max_new_tokens, seed=0)
+        for _ in reading:
+            pass
+        result = reading.result
+        refused = says_not_found(result.text) or result.confidence < profile.threshold
+        regions = evidence_regions(reader.embed(f"{asked.question} {result.text}"), vectors, top=1)
+        record = {
+            "kind": "answer",
+            "image": page.image,
+            "question": asked.question,
+            "truth": asked.answer,
+            "boxes": [list(box) for box in asked.boxes],
+            "text": result.text.strip(),
+            "refused": refused,
+            "confidence": round(result.confidence, 5),
+            "box": list(regions[0][0]) if regions else None,
+            "peak": _peak(reader.embed(asked.question), vectors),
+        }
+        self.records.append(record)
+        return record
+
+    def report(self) -> dict[str, Any] | None:
+        if not self.records:
+            return None
+        real = [r for r in self.records if r["truth"] is not None]
+        absent = [r for r in self.records if r["truth"] is None]
+        told = [("" if r["refused"] else str(r["text"]), str(r["truth"])) for r in real]
+        return {
+            "exact_match": mean([float(exact_match(text, truth)) for text, truth in told]),
+            "anls": mean([anls(text, truth) for text, truth in told]),
+            "unanswerable_recognised": mean([float(r["refused"]) for r in absent]),
+            "false_refusals": mean([float(r["refused"]) for r in real]),
+            "n": len(self.records),
+        }
+
+
+def _peak(query: MultiVector, page: MultiVector) -> list[int] | None:
+    """Centre of the strongest cell of the similarity map, page pixels."""
+    import numpy as np
+
+    from hydra_rag.evidence import evidence_map
+
+    if page.boxes is None or not len(page):
+        return None
+    strength = evidence_map((query.vectors @ page.vectors.T).astype(np.float32))
+    left, top, right, bottom = page.boxes[int(strength.argmax())].tolist()
+    return [(left + right) // 2, (top + bottom) // 2]
+
+
+def _retrieve(
+    folder: Path,
+    model: HydraModel,
+    pages: list[EvalPage],
+    queries: list[EvalQuery],
+    vectors: dict[str, MultiVector],
+    log: TextIO,
+) -> dict[str, Any] | None:
+    if not queries:
+        return None
+    from hydra_rag.maxsim import maxsim_many
+    from hydra_rag_agents.eval_text import TextRanker
+    from hydra_rag_indexing.fusion import reciprocal_rank_fusion
+
+    names = [page.image for page in pages]
+    stored = [vectors[name].vectors for name in names]
+    words = any(page.words for page in pages)
+    scores: dict[str, list[tuple[float, float]]] = {"visual": [], "text": [], "hybrid": []}
+    with TextRanker([" ".join(w.text for w in page.words) for page in pages]) as ranker:
+        for query in queries:
+            similar = maxsim_many(model.embed_queries([_item(folder, query)])[0].vectors, stored)
+            ranked = {"visual": sorted(range(len(names)), key=lambda i: (-float(similar[i]), i))}
+            if words and query.query.strip():
+                ranked["text"] = ranker.rank(query.query, len(names))
+                fused = reciprocal_rank_fusion({mode: order[:50] for mode, order in ranked.items()})
+                ranked["hybrid"] = [key for key, _ in fused]
+            for mode, order in ranked.items():
+                found = [names[i] for i in order]
+                scores[mode].append((ndcg(found, query.relevant, 5), recall(found, query.relevant, 5)))
+                _log(log, _ranks(query, mode, found))
+    return {mode: _means(values) for mode, values in scores.items()}
+
+
+def _ranks(query: EvalQuery, mode: str, found: list[str]) -> dict[str, Any]:
+    ranks = {name: found.index(name) + 1 if name in found else None for name in sorted(query.relevant)}
+    return {
+        "kind": "retrieval",
+        "query": query.query,
+        "image": query.image,
+        "mode": mode,
+        "ranks": ranks,
+        "ranked": found[:10],
+    }
+
+
+def _item(folder: Path, query: EvalQuery) -> QueryItem:
+    if query.image is None:
+        return query.query
+    image = open_image(folder, query.image)
+    return {"text": query.query, "image": image} if query.query.strip() else image
+
+
+def _means(values: list[tuple[float, float]]) -> dict[str, Any] | None:
+    if not values:
+        return None
+    return {
+        "ndcg@5": mean([v[0] for v in values]),
+        "recall@5": mean([v[1] for v in values]),
+        "n": len(values),
+    }
