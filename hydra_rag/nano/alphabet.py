@@ -18,4 +18,6 @@ SPECIAL_TOKENS: tuple[str, ...] = (
     "<|image_pad|>",
     "<|video_pad|>",
     "<|query|>",
+    "<|assistant|>",
+    "<|system|>",
 )

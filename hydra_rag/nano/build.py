@@ -22,10 +22,13 @@ MERGE = 2
 CELL = PATCH * MERGE
 MEAN = STD = 0.5
 
+# Roles are single tokens: at one token a character, spelling "assistant" would cost a tenth of a turn.
 CHAT_TEMPLATE = """{%- for message in messages -%}
-<|im_start|>{{ message['role'] }}
-{% if message['content'] is string -%}
-{{ message['content'] }}
+{%- if message['role'] == 'assistant' -%}<|assistant|>
+{%- elif message['role'] == 'system' -%}<|system|>
+{%- else -%}<|im_start|>
+{%- endif -%}
+{%- if message['content'] is string -%}{{ message['content'] }}
 {%- else -%}
 {%- for part in message['content'] -%}
 {%- if part['type'] == 'image' -%}<|vision_start|><|image_pad|><|vision_end|>
@@ -33,9 +36,8 @@ CHAT_TEMPLATE = """{%- for message in messages -%}
 {%- endif -%}
 {%- endfor -%}
 {%- endif -%}<|im_end|>
-{% endfor -%}
-{%- if add_generation_prompt -%}<|im_start|>assistant
-{% endif -%}"""
+{%- endfor -%}
+{%- if add_generation_prompt -%}<|assistant|>{%- endif -%}"""
 
 
 def build_tokenizer() -> Tokenizer:

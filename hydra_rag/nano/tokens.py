@@ -37,7 +37,7 @@ def decode(ids: Sequence[int]) -> str:
 
 
 def open_user() -> list[int]:
-    return [SPECIAL["<|im_start|>"], *encode("user\n")]
+    return [SPECIAL["<|im_start|>"]]
 
 
 def image_run(cells: int) -> list[int]:
@@ -45,7 +45,7 @@ def image_run(cells: int) -> list[int]:
 
 
 def close_user() -> list[int]:
-    return [SPECIAL["<|im_end|>"], *encode("\n"), SPECIAL["<|im_start|>"], *encode("assistant\n")]
+    return [SPECIAL["<|im_end|>"], SPECIAL["<|assistant|>"]]
 
 
 END = SPECIAL["<|im_end|>"]

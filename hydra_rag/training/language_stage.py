@@ -47,7 +47,7 @@ def draw_samples(index: int, done: float, config: LanguageConfig) -> Packed:
     read_share = max(0.15, 0.8 - 4.0 * done)
     if r < read_share:
         shape = rng.choice(((64, 256), (64, 512), (96, 320), (128, 256), (32, 512), (160, 160)))
-        samples: list[Sample] = [read_sample(rng, rng.uniform(0.2, 1.0), shape) for _ in range(max(2, 24_000 // (shape[0] * shape[1] // 8)))]
+        samples: list[Sample] = [read_sample(rng, rng.uniform(0.2, 1.0), shape) for _ in range(max(2, 40_000 // (shape[0] * shape[1] // 8)))]
     elif r < read_share + 0.12:
         samples = [page_sample(rng, (rng.randint(6, 14), rng.randint(8, 14)), size=(14, 22), questions=8, mode="text", wear=0.0) for _ in range(4)]
     else:

@@ -27,7 +27,7 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
     with tempfile.TemporaryDirectory() as base:
         export(runs, Path(base))
         model = HydraModel.load(base, device=str(options.get("device", "cpu")))
-        prompts = RetrievalPrompts(page="<|im_start|>user\n{image}", query="{text}", augmentation="<|query|>", augmentation_count=6)
+        prompts = RetrievalPrompts(page="<|im_start|>{image}", query="{text}", augmentation="<|query|>", augmentation_count=6)
         dim, rank = int(options.get("dim", 128)), int(options.get("rank", 16))
         spec = AdapterSpec(dim=dim, prompts=prompts, page_tokens=PAGE_TOKENS, answer_tokens=ANSWER_TOKENS)
         out = runs / "retrieval" / "adapter"

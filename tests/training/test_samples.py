@@ -51,6 +51,17 @@ def test_prefix_positions_equal_the_models_own() -> None:
     assert after == int(own.max()) + 1
 
 
+def test_prompts_equal_those_of_the_chat_template(tmp_path: Path) -> None:
+    from hydra_rag.processor import HydraProcessor
+
+    save_processor(tmp_path)
+    processor = HydraProcessor.from_folder(tmp_path, build_config())
+    content = [{"type": "image", "image": Image.new("RGB", (96, 64))}, {"type": "text", "text": "Text: a b\nWho?"}]
+    prompt = processor.chat([{"role": "user", "content": content}], image_tokens=100)
+    mine = tokens.open_user() + tokens.image_run(6) + tokens.encode("Text: a b\n") + branch("Who?", "x", "f").prompt
+    assert list(prompt.token_ids) == mine
+
+
 def test_a_branch_sees_what_it_would_see_alone() -> None:
     model = build_model(3).eval()
     rng = np.random.default_rng(1)
