@@ -6,12 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hydra_rag_agents.facade import AskResult, HydraRAG
+    from hydra_rag_agents.facade import HydraRAG
+    from hydra_rag_agents.result import AskResult
     from hydra_rag_agents.state import Answer, AskSettings, Budget, Citation, Step
 
 _HOMES = {
     "Answer": "hydra_rag_agents.state",
-    "AskResult": "hydra_rag_agents.facade",
+    "AskResult": "hydra_rag_agents.result",
     "AskSettings": "hydra_rag_agents.state",
     "Budget": "hydra_rag_agents.state",
     "Citation": "hydra_rag_agents.state",

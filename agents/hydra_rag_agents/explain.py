@@ -22,7 +22,7 @@ from hydra_rag_agents.state import Citation, Library, PageId, Reader
 if TYPE_CHECKING:
     from PIL import Image
 
-    from hydra_rag_agents.facade import AskResult
+    from hydra_rag_agents.result import AskResult
 
 __all__ = ["similarity_strength", "write_explanation"]
 

@@ -6,20 +6,20 @@ Everything heavy waits until it is needed: listing documents loads no model and 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra_rag.errors import NotFoundError, UsageError
-from hydra_rag_agents.events import Done, Event, Started, step_of
+from hydra_rag_agents.events import Event, Started
 from hydra_rag_agents.history import Conversation, pasts, turn_json
 from hydra_rag_agents.library import CollectionLibrary
 from hydra_rag_agents.loop import run
 from hydra_rag_agents.memory import follow_up
 from hydra_rag_agents.reader import ModelReader
-from hydra_rag_agents.state import Answer, AskSettings, Step, Turn
+from hydra_rag_agents.result import AskResult, collect, load_image, make_settings, query_item
+from hydra_rag_agents.state import AskSettings, Turn
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -27,38 +27,12 @@ if TYPE_CHECKING:
     from hydra_rag.model import HydraModel
     from hydra_rag.store.records import DocumentInfo
     from hydra_rag.store.store import Store
-    from hydra_rag.values import QueryItem
     from hydra_rag_agents.state import Reader
     from hydra_rag_indexing.collection import Collection
     from hydra_rag_indexing.events import IngestEvent, IngestResult
     from hydra_rag_indexing.search import Hit
 
 __all__ = ["AskResult", "HydraRAG"]
-
-
-@dataclass(frozen=True, slots=True)
-class AskResult:
-    """A finished turn."""
-
-    answer: Answer
-    steps: tuple[Step, ...]
-    session_id: str
-    turn_id: str
-
-    @property
-    def text(self) -> str:
-        return self.answer.text
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "status": self.answer.status,
-            "answer": self.answer.text,
-            "confidence": self.answer.confidence,
-            "citations": [citation.to_json() for citation in self.answer.citations],
-            "steps": [step.to_json() for step in self.steps],
-            "session_id": self.session_id,
-            "turn_id": self.turn_id,
-        }
 
 
 class HydraRAG:
@@ -203,7 +177,7 @@ class HydraRAG:
         """
         chosen = make_settings(settings, changes)
         with closing(self.ask_events(question, image=image, session=session, settings=chosen)) as events:
-            result = _collect(events, on_event)
+            result = collect(events, on_event)
         if explain is not None:
             from hydra_rag_agents.explain import write_explanation
 
@@ -264,7 +238,7 @@ class HydraRAG:
             settings = AskSettings.from_json(stored.settings)
             turn = follow_up(Turn(stored.question, settings, talk.image(stored)), pasts(turns[:index]))
             with closing(run(CollectionLibrary(self.collection), self._reader, turn)) as events:
-                result = _collect(events, None, session_id, stored.turn_id)
+                result = collect(events, None, session_id, stored.turn_id)
             before, again = turn_json(stored), result.to_json()
             keys = ("status", "answer", "citations", "steps")
             reason = None
@@ -297,54 +271,3 @@ class HydraRAG:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def make_settings(settings: AskSettings | None, changes: dict[str, Any]) -> AskSettings:
-    try:
-        return replace(settings or AskSettings(), **changes)
-    except TypeError as error:
-        raise UsageError(f"Unknown setting for ask: {error}") from error
-
-
-def query_item(text: str | None, image: Image.Image | None) -> QueryItem:
-    if image is not None:
-        return {"text": text, "image": image} if text else image
-    if not text or not text.strip():
-        raise UsageError("Give a query text, an image, or both.")
-    return text
-
-
-def load_image(image: Image.Image | str | Path | None) -> Image.Image | None:
-    """A question's own image: RGB, turned as its EXIF says. Raises :class:`UsageError`."""
-    if image is None or not isinstance(image, str | Path):
-        return None if image is None else image.convert("RGB")
-    from PIL import Image as Pillow
-    from PIL import ImageOps
-
-    try:
-        with Pillow.open(image) as opened:
-            return ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, Pillow.DecompressionBombError) as error:
-        raise UsageError(f"The image {image} can't be read: {error}") from error
-
-
-def _collect(
-    events: Iterable[Event],
-    on_event: Callable[[Event], None] | None,
-    session_id: str = "",
-    turn_id: str = "",
-) -> AskResult:
-    steps: list[Step] = []
-    answer: Answer | None = None
-    for event in events:
-        if on_event is not None:
-            on_event(event)
-        step = step_of(event)
-        if step is not None:
-            steps.append(step)
-        if isinstance(event, Started):
-            session_id, turn_id = event.session_id, event.turn_id
-        elif isinstance(event, Done):
-            answer = event.answer
-    assert answer is not None, "a run that is not closed ends with Done"
-    return AskResult(answer, tuple(steps), session_id, turn_id)

@@ -124,7 +124,7 @@ def card(page: Image.Image, crop: Image.Image | None, caption: Caption, *, heigh
     y = _label(draw, x, y, "QUESTION")
     y = _block(draw, x, y, caption.question, _font(27), _INK, side) + 28
     y = _label(draw, x, y, "ANSWER")
-    y = _block(draw, x, y, caption.answer, _font(40), _ACCENT, side) + 28
+    y = _block(draw, x, y, caption.answer, _font(40 if len(caption.answer) <= 60 else 26), _ACCENT, side) + 28
     if caption.place:
         y = _label(draw, x, y, "EVIDENCE")
         y = _block(draw, x, y, caption.place, _font(22), _INK, side) + 10
@@ -159,7 +159,7 @@ def _block(
 ) -> int:
     """Wrapped text; returns the y below it."""
     lines: list[str] = []
-    for word in text.split():
+    for word in _words(draw, text, font, width):
         if lines and draw.textlength(f"{lines[-1]} {word}", font=font) <= width:
             lines[-1] += f" {word}"
         else:
@@ -171,6 +171,22 @@ def _block(
         draw.text((x, y), line, font=font, fill=colour)
         y += step
     return y
+
+
+def _words(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Words, the ones wider than the column cut."""
+    words: list[str] = []
+    for word in text.split():
+        while len(word) > 1 and draw.textlength(word, font=font) > width:
+            fits = next(
+                n
+                for n in range(len(word) - 1, 0, -1)
+                if draw.textlength(word[:n], font=font) <= width or n == 1
+            )
+            words.append(word[:fits])
+            word = word[fits:]
+        words.append(word)
+    return words
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont:

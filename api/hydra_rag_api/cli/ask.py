@@ -11,12 +11,13 @@ import typer
 
 from hydra_rag.errors import HydraError, UsageError
 from hydra_rag_api.cli.command import Cli, command
+from hydra_rag_api.cli.output import safe
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from hydra_rag_agents.events import Event
-    from hydra_rag_agents.facade import AskResult
+    from hydra_rag_agents.result import AskResult
     from hydra_rag_agents.state import AskSettings
 
 __all__ = ["register"]
@@ -134,9 +135,8 @@ def register(app: typer.Typer) -> None:
         cli.out.result(result.to_json(), lambda console: _print_answer(console, result))
         if explain is not None:
             cli.out.note(f"Pictures: {explain / 'index.html'}")
-        cli.out.note(
-            f'Go on with: hydra-rag ask --session {result.session_id} "..."'
-        ) if not cli.out.as_json else None
+        if not cli.out.as_json:
+            cli.out.note(f'Go on with: hydra-rag ask --session {result.session_id} "..."')
 
     @command(app, "chat", uses=("store", "model"), hint="`hydra-rag sessions list` shows the conversation.")
     def chat(cli: Cli, session: Session = None, mode: Mode = None, text: Text = None) -> None:
@@ -232,11 +232,11 @@ def _show(status: Any, event: Event) -> None:
 def _print_answer(console: Console, result: AskResult) -> None:
     answer = result.answer
     style = "bold" if answer.status == "answered" else "yellow"
-    console.print(answer.text, style=style, markup=False)
+    console.print(safe(answer.text), style=style, markup=False)
     for number, citation in enumerate(answer.citations, start=1):
         box = f", box {tuple(citation.box)}" if citation.box else ""
         quote = f": “{citation.quote}”" if citation.quote else ""
         line = f"  [{number}] {citation.document}, page {citation.page}{box}{quote}"
-        console.print(line, style="cyan", markup=False)
+        console.print(safe(line), style="cyan", markup=False)
     if answer.status == "answered":
         console.print(f"  confidence {answer.confidence:.2f}", style="dim")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hydra_rag_api.cli.command import Cli, command
+from hydra_rag_api.cli.output import safe
 from hydra_rag_api.cli.progress import ingest_progress, page_progress
 
 if TYPE_CHECKING:
@@ -78,9 +79,9 @@ def _ingest(app: typer.Typer) -> None:
             for result in results:
                 console.print(f"[{colours[result.status]}]{result.status:>9}[/]  ", end="")
                 pages = f"  ({result.pages} {'page' if result.pages == 1 else 'pages'})"
-                console.print(result.path + (pages if result.error is None else ""), markup=False)
+                console.print(safe(result.path) + (pages if result.error is None else ""), markup=False)
                 if result.error is not None:
-                    console.print(f"{'':11}{result.error.code}: {result.error.message}", markup=False)
+                    console.print(safe(f"{'':11}{result.error.code}: {result.error.message}"), markup=False)
             if not results:
                 console.print("No files found.")
 
@@ -119,7 +120,7 @@ def _documents(group: typer.Typer) -> None:
 
         def human(console: Console) -> None:
             console.print(
-                f"{found.document}  ({found.status}, {_size(found.bytes)})", style="bold", markup=False
+                safe(f"{found.document}  ({found.status}, {_size(found.bytes)})"), style="bold", markup=False
             )
             rows = [
                 (

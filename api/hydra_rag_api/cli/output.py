@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Output", "error_json"]
+__all__ = ["Output", "error_json", "safe"]
+
+# Names of files and words of models go to terminals: no escape sequences among them.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def safe(text: object) -> str:
+    """Text without characters that steer a terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text))
 
 
 def error_json(code: str, message: str) -> dict[str, Any]:
@@ -49,7 +59,7 @@ class Output:
     def note(self, text: str) -> None:
         """A remark for people, on stderr."""
         if not self.quiet:
-            self.console(stderr=True).print(text, style="dim", markup=False)
+            self.console(stderr=True).print(safe(text), style="dim", markup=False)
 
     def error(self, code: str, message: str) -> None:
         """An error that ends the command."""
@@ -58,7 +68,9 @@ class Output:
             sys.stdout.flush()
         from rich.text import Text
 
-        self.console(stderr=True).print(Text("Error: ", style="bold red") + Text(message, style="default"))
+        self.console(stderr=True).print(
+            Text("Error: ", style="bold red") + Text(safe(message), style="default")
+        )
 
     def table(self, console: Console, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         from rich.table import Table
@@ -69,12 +81,15 @@ class Output:
             right = heading.startswith(">")
             table.add_column(heading.lstrip(">"), justify="right" if right else "left", overflow="fold")
         for row in rows:
-            table.add_row(*(Text(str(cell)) for cell in row))
+            table.add_row(*(Text(safe(cell)) for cell in row))
         console.print(table)
 
     def logging(self) -> None:
         """Log records to stderr: warnings, with -v also information, with -vv everything."""
         level = [logging.WARNING, logging.INFO, logging.DEBUG][min(2, self.verbose)]
+        if self.verbose < 2:
+            # Read when the library is imported, which is later.
+            os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         logging.basicConfig(
             level=logging.ERROR if self.quiet else level,
             stream=sys.stderr,

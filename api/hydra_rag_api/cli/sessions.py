@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hydra_rag_api.cli.command import Cli, command
+from hydra_rag_api.cli.output import safe
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,10 +51,10 @@ def register(app: typer.Typer) -> None:
 
         def human(console: Console) -> None:
             for turn in turns:
-                console.print(f"› {turn['question']}", style="bold", markup=False)
-                console.print(f"  {turn['answer'] or '(' + turn['status'] + ')'}", markup=False)
+                console.print(safe(f"› {turn['question']}"), style="bold", markup=False)
+                console.print(safe(f"  {turn['answer'] or '(' + turn['status'] + ')'}"), markup=False)
                 for c in turn["citations"]:
-                    console.print(f"  {c['document']}, page {c['page']}", style="cyan", markup=False)
+                    console.print(safe(f"  {c['document']}, page {c['page']}"), style="cyan", markup=False)
                 console.print(
                     "  " + " → ".join(s["action"] for s in turn["steps"]), style="dim", markup=False
                 )
@@ -84,12 +85,12 @@ def register(app: typer.Typer) -> None:
                     style="green" if entry["same"] else "red",
                     end="",
                 )
-                console.print(f"  {entry['question']}", markup=False)
+                console.print(safe(f"  {entry['question']}"), markup=False)
                 if not entry["same"]:
-                    console.print(f"         then: {entry['answer']}", markup=False)
-                    console.print(f"         now:  {entry['replay']['answer']}", markup=False)
+                    console.print(safe(f"         then: {entry['answer']}"), markup=False)
+                    console.print(safe(f"         now:  {entry['replay']['answer']}"), markup=False)
                 if entry["reason"]:
-                    console.print(f"         {entry['reason']}", style="dim", markup=False)
+                    console.print(safe(f"         {entry['reason']}"), style="dim", markup=False)
 
         same = all(entry["same"] for entry in turns)
         cli.out.result({"session_id": session, "same": same, "turns": turns}, human)
