@@ -109,6 +109,7 @@ def attach_lora(tree: Any, config: Any) -> Any:
     """Wrap a headless tree with LoRA layers. Returns the peft model, all of its base weights frozen."""
     from peft import get_peft_model
 
+    config.base_model_name_or_path = None  # peft compares it with a local path; check_base knows better
     with warnings.catch_warnings():  # peft asks transformers for a property that was renamed there
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
         return get_peft_model(tree, config, autocast_adapter_dtype=False)
@@ -133,10 +134,12 @@ def write_adapter(folder: Path, peft_model: Any, projection: nn.Linear, spec: Ad
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "hydra.json").unlink(missing_ok=True)
-    for config in peft_model.peft_config.values():
-        config.base_model_name_or_path = spec.base.get("name")  # never a path of the training machine
     peft_model.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)  # peft writes an empty template of a model card
+    settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    settings["base_model_name_or_path"] = spec.base.get("name")  # peft writes a path of this machine
+    text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
+    (folder / "adapter_config.json").write_text(text, encoding="utf-8")
     state = {name: t.detach().float().cpu().contiguous() for name, t in projection.state_dict().items()}
     save_file(state, folder / "projection.safetensors")
     (folder / "hydra.json").write_text(spec.to_json(), encoding="utf-8")

@@ -57,7 +57,7 @@ def fit_grid(
         raise UsageError(f"an image of {width} × {height} pixels has nothing to look at")
     max_tokens = max(1, max_tokens)
     min_tokens = min(max(1, min_tokens), max_tokens)
-    rows, cols = max(1, round(height / cell)), max(1, round(width / cell))
+    rows, cols = round(height / cell), round(width / cell)
     area = width * height
     if rows * cols > max_tokens or (upscale and rows * cols < max_tokens):
         beta = math.sqrt(area / (max_tokens * cell * cell))
@@ -67,7 +67,7 @@ def fit_grid(
         beta = math.sqrt(min_tokens * cell * cell / area)
         rows, cols = math.ceil(height * beta / cell), math.ceil(width * beta / cell)
     # Strips: one side is already a single cell, so the other takes what is left of the budget.
-    rows, cols = min(rows, max_tokens), min(cols, max_tokens)
+    rows, cols = min(max(1, rows), max_tokens), min(max(1, cols), max_tokens)
     if rows * cols > max_tokens:
         rows, cols = (
             (rows, max(1, max_tokens // rows)) if cols >= rows else (max(1, max_tokens // cols), cols)

@@ -26,6 +26,7 @@ __all__ = ["Job", "Kind", "Scheduler"]
 
 T = TypeVar("T")
 Kind = Literal["chat", "bulk"]
+WINDOW_SECONDS = 4.0
 
 
 class Job(Generic[T]):
@@ -159,6 +160,8 @@ class Scheduler:
         now = time.perf_counter()
         if kind is not None:
             self._busy[kind] += now - self._booked
+            if sum(self._busy.values()) > WINDOW_SECONDS:  # old turns fade
+                self._busy = {name: spent / 2 for name, spent in self._busy.items()}
         self._booked = now
 
     def _bulk_is_owed(self) -> bool:

@@ -22,7 +22,10 @@ PROMPTS = [
     [
         {"role": "user", "content": "first question"},
         {"role": "assistant", "content": "an answer"},
-        {"role": "user", "content": [{"type": "image", "image": noise(90, 90, 3)}, {"type": "text", "text": "then?"}]},
+        {
+            "role": "user",
+            "content": [{"type": "image", "image": noise(90, 90, 3)}, {"type": "text", "text": "then?"}],
+        },
     ],
 ]
 OPTIONS: list[dict[str, Any]] = [
@@ -159,7 +162,9 @@ def test_out_of_memory_costs_one_request(one_engine: HydraModel, monkeypatch: py
     assert one_engine.generate(PROMPTS[1], max_new_tokens=4).token_ids == wanted
 
 
-@pytest.mark.parametrize("options", [{"num_return_sequences": 2}, {"nonsense_option": 1}, {"temperature": -1.0, "do_sample": True}])
+@pytest.mark.parametrize(
+    "options", [{"num_return_sequences": 2}, {"nonsense_option": 1}, {"temperature": -1.0, "do_sample": True}]
+)
 def test_impossible_options_are_usage_errors(one_engine: HydraModel, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         one_engine.generate(PROMPTS[0], **options)

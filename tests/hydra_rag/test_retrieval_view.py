@@ -138,7 +138,11 @@ def test_without_an_adapter(tmp_path: Path) -> None:
     with HydraModel.load(str(folder), device="cpu") as model:
         assert model.generate([{"role": "user", "content": "hi"}], max_new_tokens=2).token_ids
         assert model.attend([{"role": "user", "content": "hi"}]).rows.shape[2] == 1
-        for call in (lambda: model.embed_pages([noise(64, 64)]), lambda: model.embed_queries(["x"]), lambda: model.fingerprint):
+        for call in (
+            lambda: model.embed_pages([noise(64, 64)]),
+            lambda: model.embed_queries(["x"]),
+            lambda: model.fingerprint,
+        ):
             with pytest.raises(AdapterError, match="train adapter"):
                 call()
 
