@@ -20,7 +20,7 @@ from hydra_rag.training.blocks import Recipe, draw_block, patchify
 from hydra_rag.training.canvas import degrade
 from hydra_rag.training.documents import MadePage, make_page
 from hydra_rag.training.documents.concepts import absent_question
-from hydra_rag.training.text_source import held_out
+from hydra_rag.training.text_source import held_out, pseudo_word
 
 
 @dataclass(frozen=True)
@@ -66,25 +66,52 @@ def page_branches(page: MadePage, rng: random.Random, count: int, *, shown: str 
     if shown is not None:
         facts = [f for f in facts if f.answer in shown]
     rng.shuffle(facts)
-    out = [branch(_typed(rng, rng.choice(f.questions)), f.answer, f.kind) for f in facts[:count]]
+    out = [branch(_typed(rng, rng.choice(f.questions), page), f.answer, f.kind) for f in facts[:count]]
     taken = {label.lower() for label in page.labels} | {q.lower().strip("?. ") for f in page.facts for q in f.questions}
     for _ in range(max(1, round(count * absent))):
         if rng.random() < 0.8:
             question = absent_question(rng, taken)
             words = {w for w in question.lower().strip("?.").split() if len(w) > 3}
             if not any(words & set(label.split()) for label in taken):
-                out.append(branch(_typed(rng, question), NOT_FOUND_TEXT, "absent"))
+                out.append(branch(_typed(rng, question, page), NOT_FOUND_TEXT, "absent"))
     return out
 
 
-def _typed(rng: random.Random, question: str) -> str:
-    """Questions as people type them."""
+_HOLDERS = """applicant customer company patient employee product device project order invoice letter report form client
+member student supplier machine parcel contract event meeting person kettle pump printer vehicle house team""".split()
+_PLACES = "invoice letter report form page document table slide sheet contract receipt manual leaflet certificate".split()
+
+
+def _typed(rng: random.Random, question: str, page: MadePage) -> str:
+    """A question as people type it: with the thing it is about, with a frame, in any case."""
+    r = rng.random()
+    if question.startswith("What is the ") and question.endswith("?") and r < 0.30:
+        noun = question[len("What is the ") : -1]
+        if r < 0.10:
+            question = f"What is the {rng.choice(_HOLDERS)}'s {noun}?"
+        elif r < 0.24:
+            question = f"What is the {noun} {rng.choice(('of', 'of', 'for'))} {_entity(rng, page)}?"
+        else:
+            question = f"What is the {noun} {rng.choice(('on', 'in', 'of'))} the {rng.choice(_PLACES)}?"
+    elif question.endswith("?") and r < 0.36:
+        question = f"{question[:-1]} {rng.choice(('in', 'on', 'according to'))} the {rng.choice(_PLACES)}?"
+    elif r < 0.40:
+        question = rng.choice(("Please tell me: {}", "Can you tell me: {}", "I would like to know: {}")).format(question)
     r = rng.random()
     if r < 0.08:
         return question.lower()
     if r < 0.14:
         return question.rstrip("?.")
     return question
+
+
+def _entity(rng: random.Random, page: MadePage) -> str:
+    titles = [f.answer for f in page.facts if f.kind == "title"]
+    if titles and rng.random() < 0.5:
+        return titles[0]
+    if rng.random() < 0.5:
+        return f"the {rng.choice(_HOLDERS)}"
+    return rng.choice((f"the {pseudo_word(rng).capitalize()} {rng.randint(2, 900)}", f"{pseudo_word(rng).capitalize()} {rng.choice(_HOLDERS)}", f"Project {pseudo_word(rng).capitalize()}"))
 
 
 def read_sample(rng: random.Random, width: float, shape: tuple[int, int]) -> Sample:
