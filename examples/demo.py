@@ -50,11 +50,13 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("demo-out"), help="where the store and picture go")
     parser.add_argument("--examples", type=Path, default=HERE, help="folder made by make_examples.py")
     parser.add_argument("--all", action="store_true", help="ask every question, not one or two a document")
+    parser.add_argument("--model", default="nano", help="another model, as for hydra-rag --model")
+    parser.add_argument("--adapter", help="its retrieval adapter")
     parser.add_argument("--need", type=int, default=0, help="fail when fewer answers are right")
     options = parser.parse_args()
     started = time.monotonic()
     try:
-        score = tour(options.examples, options.out.resolve(), everything=options.all)
+        score = tour(options)
     except BrokenDemoError as error:
         console.print(f"\n[bold red]The demo is broken:[/] {error}")
         return 1
@@ -70,21 +72,24 @@ def main() -> int:
     return 0
 
 
-def tour(examples: Path, out: Path, *, everything: bool) -> Score:
+def tour(options: argparse.Namespace) -> Score:
+    examples, out = options.examples, options.out.resolve()
     questions = json.loads((examples / "questions.json").read_text(encoding="utf-8"))["questions"]
     store = out / "store"
+    chosen = [] if options.model == "nano" else ["--model", options.model]
+    chosen += ["--adapter", options.adapter] if options.adapter else []
     shutil.rmtree(store, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
 
     console.rule("[bold]1. Documents in", align="left")
-    done = command("ingest", str(examples / "documents"), "--store", str(store))
+    done = command("ingest", str(examples / "documents"), "--store", str(store), *chosen)
     show_documents(done["documents"])
 
     console.rule("[bold]2. Questions", align="left")
     score = Score()
-    with HydraRAG(store=store) as engine:
+    with HydraRAG(store=store, model=options.model, adapter=options.adapter) as engine:
         sizes = page_sizes(engine)
-        for question in questions if everything else selection(questions):
+        for question in questions if options.all else selection(questions):
             result = engine.ask(question["question"]).to_json()
             check_citations(result, sizes)
             show_answer(question, result, score)
@@ -93,7 +98,7 @@ def tour(examples: Path, out: Path, *, everything: bool) -> Score:
     question = questions[0]["question"]
     pictures = out / "explained"
     shutil.rmtree(pictures, ignore_errors=True)
-    command("ask", question, "--store", str(store), "--explain", str(pictures))
+    command("ask", question, "--store", str(store), "--explain", str(pictures), *chosen)
     found = sorted(pictures.rglob("*.png"))
     if not found:
         raise BrokenDemoError(f"hydra-rag ask --explain wrote no picture to {pictures}.")
