@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from importlib import import_module
 from typing import Any, cast
 
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
@@ -14,7 +15,8 @@ from hydra_rag_indexing.files.wire import Picture, Refused
 __all__ = ["FORMATS", "ImageSource"]
 
 #: Decoders that may run. Everything else that Pillow knows stays shut.
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "TIFF", "GIF", "BMP", "AVIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "AVIF")
+_PLUGINS = ("Png", "Jpeg", "WebP", "Tiff", "Gif", "Bmp", "Avif")
 _MULTI_PAGE = ("TIFF",)
 
 
@@ -25,7 +27,9 @@ class ImageSource:
         self.limits = limits
         Image.MAX_IMAGE_PIXELS = None  # our own limit is checked before anything is decoded
         warnings.simplefilter("ignore")
-        formats = list(FORMATS)
+        for plugin in _PLUGINS:
+            import_module(f"PIL.{plugin}ImagePlugin")
+        formats = [name for name in FORMATS if name in Image.OPEN]
         if heif:
             formats = _register_heif()
         try:

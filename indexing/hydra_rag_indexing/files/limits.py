@@ -22,13 +22,13 @@ class Limits:
 
     file_bytes: int = 200 * MIB
     text_bytes: int = 10 * MIB
-    pages: int = 2000
+    pages: int = 10_000
     page_pixels: int = 16_800_000
     image_pixels: int = 40_000_000
     aspect_ratio: float = 200.0
     page_words: int = 100_000
     page_seconds: float = 20.0
-    file_seconds: float = 1800.0
+    file_seconds: float = 3600.0
     memory_bytes: int = 2048 * MIB
     office_seconds: float = 120.0
     office_memory_bytes: int = 8192 * MIB

@@ -17,8 +17,9 @@ __all__ = ["Affine", "page_affine", "page_words"]
 #: (a, b, c, d, e, f): x' = a·x + c·y + e, y' = b·x + d·y + f; PDF user space to pixels of the picture.
 Affine = tuple[float, float, float, float, float, float]
 
-#: PDFium marks the hyphen that ends a broken line with one of these.
-_HYPHENS = {0x02, 0xFFFE, 0xAD}
+#: PDFium marks the hyphen that ends a broken line with one of these and goes on with the next line.
+_BREAKS = {0x02, 0xFFFE}
+_SOFT_HYPHEN = 0xAD
 _JOINERS = {0x200C, 0x200D}
 _PROBE = 1000.0
 _FINE = 256
@@ -104,7 +105,7 @@ def _collect(text: Any, affine: Affine, width: int, height: int, limit: int) -> 
         if 0xDC00 <= code < 0xE000:
             code = 0x10000 + ((high - 0xD800) << 10) + (code - 0xDC00) if high else 0
         high = 0
-        if code in _HYPHENS:
+        if code in _BREAKS or code == _SOFT_HYPHEN:
             char = "-"
         elif code == 0 or code > 0x10FFFF:
             continue
@@ -120,12 +121,14 @@ def _collect(text: Any, affine: Affine, width: int, height: int, limit: int) -> 
         if box is None:
             if chars and (code in _JOINERS or unicodedata.combining(char) or char == "-"):
                 chars.append(char)
-            continue
-        if chars:
+        elif chars:
             x0, y0, x1, y1 = min(x0, box[0]), min(y0, box[1]), max(x1, box[2]), max(y1, box[3])
+            chars.append(char)
         else:
             x0, y0, x1, y1 = box
-        chars.append(char)
+            chars.append(char)
+        if code in _BREAKS and chars:
+            finish()
     if chars:
         finish()
     return words
