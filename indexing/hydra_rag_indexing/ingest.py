@@ -56,7 +56,7 @@ class IngestRun:
         self, paths: Sequence[Path | str], include: Sequence[str] = (), exclude: Sequence[str] = ()
     ) -> list[IngestResult]:
         """Ingest here when the lease is free, else through its holder. Results in the order found."""
-        from hydra_rag_indexing.files.discover import discover
+        from hydra_rag_indexing.files.discovery import discover
 
         found = discover(paths, include, exclude)
         self._total = len(found)

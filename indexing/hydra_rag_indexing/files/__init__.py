@@ -10,18 +10,18 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hydra_rag_indexing.files.discover import Found, discover
+    from hydra_rag_indexing.files.discovery import Found, discover
     from hydra_rag_indexing.files.limits import Limits
     from hydra_rag_indexing.files.load import OcrMode, load_pages, probe, render_region
     from hydra_rag_indexing.files.page import FileInfo, PageImage, join_words
 
 _HOMES = {
     "FileInfo": "page",
-    "Found": "discover",
+    "Found": "discovery",
     "Limits": "limits",
     "OcrMode": "load",
     "PageImage": "page",
-    "discover": "discover",
+    "discover": "discovery",
     "join_words": "page",
     "load_pages": "load",
     "probe": "load",
