@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hydra_rag.geometry import Box
 from hydra_rag.values import QueryItem
 from hydra_rag_agents.citations import Evidence, cite, weigh
-from hydra_rag_agents.policy import Draft, Glance, Judgement, Search, View
+from hydra_rag_agents.policy import Draft, Gaze, Glance, Judgement, Search, View
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
 from hydra_rag_agents.state import Candidate, Citation, Cost, Library, PageId, Reader, Reading, Turn
 from hydra_rag_agents.text_context import choose_lines
 
-__all__ = ["Prepared", "begin_glance", "citations_for", "end_glance", "judge", "prepare_glance", "search"]
+__all__ = ["Prepared", "begin_look", "citations_for", "end_look", "judge", "prepare_look", "search"]
 
 #: A page's own words that differ by less than this from what was read are what was meant.
 _SAME_VALUE = 0.8
@@ -23,9 +24,10 @@ _UNSUPPORTED = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A glance that is ready to run, with the most it can cost."""
+    """A glance or gaze that is ready to run, with the most it can cost."""
 
     pages: tuple[PageId, ...]
+    boxes: tuple[Box, ...]
     text: str
     max_new_tokens: int
     cost: Cost
@@ -50,37 +52,38 @@ def search(library: Library, turn: Turn, action: Search) -> tuple[Candidate, ...
     return tuple(replace(candidate, rank=rank) for rank, candidate in enumerate(ordered, start=1))
 
 
-def prepare_glance(library: Library, reader: Reader, turn: Turn, view: View, action: Glance) -> Prepared:
-    """Choose the text that goes with the pages, and add up what the glance may cost."""
+def prepare_look(library: Library, reader: Reader, turn: Turn, view: View, action: Glance | Gaze) -> Prepared:
+    """Choose the text that goes with the pages, and add up what the look may cost."""
     profile = view.profile
+    pages, boxes = (action.pages, ()) if isinstance(action, Glance) else ((action.page,), action.boxes)
     names = {c.id: f"{c.document}, page {c.id.page}" for c in view.candidates or ()}
-    budget = profile.text_chars if turn.settings.text_layer else 0
+    share = profile.text_chars // max(1, len(pages)) if turn.settings.text_layer else 0
     texts: list[tuple[str, str]] = []
-    for page in action.pages:
-        share = budget // len(action.pages)
+    for page in pages:
         chosen = choose_lines(library.words(page), turn.search_text, share) if share else ""
         texts.append((names.get(page, f"page {page.page}"), chosen))
     text = glance_prompt(profile, turn, texts)
     new = min(turn.settings.max_new_tokens or profile.max_new_tokens, profile.max_new_tokens)
-    images = len(action.pages) + (turn.image is not None and profile.style != "nano")
-    cost = Cost(steps=1, pages=len(action.pages), tokens=reader.tokens(images, text, new))
-    return Prepared(action.pages, text, new, cost)
+    images = len(pages) + len(boxes) + (turn.image is not None and profile.style != "nano")
+    cost = Cost(steps=1, pages=len(pages), crops=len(boxes), tokens=reader.tokens(images, text, new))
+    return Prepared(pages, boxes, text, new, cost)
 
 
-def begin_glance(library: Library, reader: Reader, turn: Turn, prepared: Prepared) -> Reading:
-    """Start reading. A model trained on one page a prompt does not see the user's own image."""
+def begin_look(library: Library, reader: Reader, turn: Turn, prepared: Prepared) -> Reading:
+    """Start reading: the user's own image (unless the model takes one image only), pages, crops."""
     images = [library.image(page) for page in prepared.pages]
+    images += [library.crop(prepared.pages[0], box) for box in prepared.boxes]
     if turn.image is not None and reader.profile.style != "nano":
         images.insert(0, turn.image)
     return reader.read(images, prepared.text, max_new_tokens=prepared.max_new_tokens, seed=turn.settings.seed)
 
 
-def end_glance(reading: Reading, prepared: Prepared) -> tuple[Draft, Cost]:
+def end_look(reading: Reading, prepared: Prepared) -> tuple[Draft, Cost]:
     """The draft, and what it really cost (never more than was allowed for)."""
     result = reading.result
     text = result.text.strip()
     used = result.prompt_tokens + len(result.token_ids)
-    cost = Cost(1, len(prepared.pages), 0, 0, min(used, prepared.cost.tokens) or prepared.cost.tokens)
+    cost = replace(prepared.cost, steps=0, tokens=min(used, prepared.cost.tokens))
     return Draft(prepared.pages, text, result.confidence, not says_not_found(text)), cost
 
 
@@ -101,6 +104,8 @@ def judge(
         if not draft.found:
             continue
         pages = [by_page[page] for page in draft.pages if page in by_page]
+        if not pages:  # what stands on no known page is not an answer
+            continue
         candidate, evidence = _place(library, reader, turn, pages, draft.text)
         text, supported = _support(turn, draft, evidence)
         confidence = draft.confidence

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from hydra_rag_agents.state import Answer, Candidate, Citation, PageId, Step
+from hydra_rag_agents.state import Answer, Candidate, PageId, Step
 
 __all__ = ["Delta", "Done", "Event", "Glanced", "Reflected", "Searched", "Started"]
 
@@ -47,7 +47,6 @@ class Reflected:
     """The drafts have been held against the pages."""
 
     step: Step
-    citations: tuple[Citation, ...]
 
 
 @dataclass(frozen=True, slots=True)

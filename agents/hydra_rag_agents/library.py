@@ -55,6 +55,9 @@ class CollectionLibrary:
     def _image(self, page: PageId) -> Image.Image:
         return self._collection.page_image(*page)
 
+    def crop(self, page: PageId, box: Box) -> Image.Image:
+        return self._collection.render_crop(*page, box, 2.0)
+
     def _words(self, page: PageId) -> tuple[Word, ...]:
         return tuple(self._collection.page_words(*page))
 

@@ -14,16 +14,16 @@ from typing import Any
 from hydra_rag.values import GenerationResult
 from hydra_rag_agents.actions import (
     Prepared,
-    begin_glance,
+    begin_look,
     citations_for,
-    end_glance,
+    end_look,
     judge,
-    prepare_glance,
+    prepare_look,
     search,
 )
 from hydra_rag_agents.citations import Evidence
 from hydra_rag_agents.events import Delta, Done, Event, Glanced, Reflected, Searched
-from hydra_rag_agents.policy import Conclude, Glance, Policy, Reflect, Search, View, decide
+from hydra_rag_agents.policy import Conclude, Gaze, Glance, Judgement, Policy, Search, View, decide
 from hydra_rag_agents.prompts import NOT_FOUND_TEXT
 from hydra_rag_agents.state import Answer, Budget, Candidate, Citation, Cost, Library, Reader, Step, Turn
 
@@ -47,13 +47,12 @@ def run(
     view = View(turn.settings, reader.profile, limits)
     deadline = clock() + limits.seconds
     places: dict[int, tuple[Candidate, Evidence]] = {}
-    citations: dict[int, tuple[Citation, ...]] = {}
     while True:
         action = policy(view)
         prepared: Prepared | None = None
         cost = Cost(steps=1)
-        if isinstance(action, Glance):
-            prepared = prepare_glance(library, reader, turn, view, action)
+        if isinstance(action, Glance | Gaze):
+            prepared = prepare_look(library, reader, turn, view, action)
             cost = prepared.cost
         elif isinstance(action, Search):
             cost = Cost(steps=1, searches=1)
@@ -61,7 +60,12 @@ def run(
         last = not limits.allows(view.spent, cost.plus(Cost(steps=1))) or clock() >= deadline
         if last or isinstance(action, Conclude):
             chosen = action.judgement if isinstance(action, Conclude) else None
-            yield _finish(view, chosen, citations)
+            if chosen is None or chosen not in places:
+                yield _finish(view, None, ())
+            else:
+                judgement = (view.judgements or ())[chosen]
+                cited = citations_for(library, reader, turn, places[chosen], judgement.text)
+                yield _finish(view, judgement, cited)
             return
         view = replace(view, spent=view.spent.plus(Cost(steps=1)))
         if isinstance(action, Search):
@@ -69,7 +73,7 @@ def run(
             view = replace(view, candidates=found, spent=view.spent.plus(Cost(searches=1)))
             yield Searched(_search_step(turn, action, found), found)
         elif prepared is not None:
-            reading = begin_glance(library, reader, turn, prepared)
+            reading = begin_look(library, reader, turn, prepared)
             try:
                 for delta in reading:
                     if delta.text:
@@ -78,33 +82,22 @@ def run(
                         break
             finally:
                 reading.close()
-            draft, used = end_glance(reading, prepared)
-            view = replace(view, drafts=(*view.drafts, draft), spent=view.spent.plus(replace(used, steps=0)))
+            draft, used = end_look(reading, prepared)
+            view = replace(view, drafts=(*view.drafts, draft), spent=view.spent.plus(used))
             step = _glance_step(prepared, draft.text, draft.confidence, reading.result)
             yield Glanced(step, draft.pages, draft.text, draft.confidence)
-        elif isinstance(action, Reflect):
+        else:
             judgements, places, notes = judge(library, reader, turn, view)
             view = replace(view, judgements=judgements)
-            good = [i for i, j in enumerate(judgements) if j.confidence >= view.threshold]
-            best = max(good, key=lambda i: (judgements[i].confidence, -i), default=None)
-            citations = {}
-            if best is not None:
-                text = judgements[best].text
-                citations[best] = citations_for(library, reader, turn, places[best], text)
-            cited = citations[best] if best is not None else ()
-            yield Reflected(Step("reflect", {"drafts": notes}), cited)
-        else:
-            raise NotImplementedError(f"The action {type(action).__name__} has no hands yet.")
+            yield Reflected(Step("reflect", {"drafts": notes}))
 
 
-def _finish(view: View, chosen: int | None, citations: dict[int, tuple[Citation, ...]]) -> Done:
-    judgements = view.judgements or ()
-    if chosen is None or not 0 <= chosen < len(judgements) or chosen not in citations:
-        sure = max((1 - j.confidence for j in judgements), default=1.0)
+def _finish(view: View, judgement: Judgement | None, citations: tuple[Citation, ...]) -> Done:
+    if judgement is None:
+        sure = max((1 - j.confidence for j in view.judgements or ()), default=1.0)
         answer = Answer("not_found", NOT_FOUND_ANSWER, _plain(sure))
     else:
-        judgement = judgements[chosen]
-        answer = Answer("answered", judgement.text, _plain(judgement.confidence), citations[chosen])
+        answer = Answer("answered", judgement.text, _plain(judgement.confidence), citations)
     detail: dict[str, Any] = {
         "status": answer.status,
         "text": answer.text,
@@ -142,4 +135,6 @@ def _glance_step(prepared: Prepared, text: str, confidence: float, result: Gener
         "new_tokens": len(result.token_ids),
         "finish_reason": result.finish_reason,
     }
-    return Step("glance", detail)
+    if prepared.boxes:
+        detail["boxes"] = [list(box) for box in prepared.boxes]
+    return Step("gaze" if prepared.boxes else "glance", detail)
