@@ -1,0 +1,103 @@
+"""Safeguards taken out on purpose: each must be noticed by the checks, or the checks prove nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tests.faults.points import Points
+
+
+def _no_fsync(points: Points) -> None:
+    points.no_fsync = True
+
+
+def _no_folder_fsync(points: Points) -> None:
+    points.no_folder_fsync = True
+
+
+def _rows_before_files(_points: Points) -> None:
+    """Commit the rows first, write the segment afterwards."""
+    import tempfile
+    from pathlib import Path
+
+    from hydra_rag.store import changes
+    from hydra_rag_indexing import pipeline, vector_rows
+
+    write = vector_rows.to_segment
+    moved: list[tuple[Path, Path]] = []
+
+    def elsewhere(store: Any, *args: Any) -> Any:
+        folder = Path(tempfile.mkdtemp(dir=store.directory.parent))
+        segment = write(_Elsewhere(folder), *args)  # type: ignore[arg-type]
+        moved.append((folder / f"{segment.id}.safetensors", store.segment_path(segment.id)))
+        return segment
+
+    commit = pipeline.Ingestor._commit
+
+    def late(self: Any, *args: Any, **kwargs: Any) -> bool:
+        done = commit(self, *args, **kwargs)
+        import os
+
+        for source, target in moved:
+            os.replace(source, target)
+        moved.clear()
+        return done
+
+    pipeline.to_segment = elsewhere  # type: ignore[assignment]
+    pipeline.Ingestor._commit = late  # type: ignore[method-assign]
+    assert changes is not None
+
+
+class _Elsewhere:
+    def __init__(self, folder: Any) -> None:
+        self.segments_dir = folder
+
+
+def _ready_too_early(_points: Points) -> None:
+    """A document turns ready with its first pages."""
+    from sqlalchemy import update
+
+    from hydra_rag.store import changes
+    from hydra_rag.store.models import DocumentRow
+
+    add = changes.add_pages
+
+    def early(db: Any, tenant: str, collection: str, document_id: str, pages: Any) -> list[int]:
+        keys = add(db, tenant, collection, document_id, pages)
+        db.execute(update(DocumentRow).where(DocumentRow.id == document_id).values(state="ready"))
+        return keys
+
+    changes.add_pages = early
+
+
+def _two_commits(_points: Points) -> None:
+    """The old version is removed in a transaction before the new one is ready."""
+    from hydra_rag.store import changes
+    from hydra_rag.store.models import DocumentRow
+    from hydra_rag_indexing import pipeline
+
+    start = pipeline.Ingestor._start
+
+    def removing(self: Any, path: Any, media_type: str) -> Any:
+        from sqlalchemy import select
+
+        with self.store.write() as db:
+            old = db.scalars(
+                select(DocumentRow.id).where(DocumentRow.path == str(path), DocumentRow.state == "ready")
+            ).all()
+            changes.remove_documents(db, self.store, self.tenant, old)
+        return start(self, path, media_type)
+
+    pipeline.Ingestor._start = removing  # type: ignore[method-assign]
+
+
+MUTANTS: dict[str, Callable[[Points], None]] = {
+    "no_fsync": _no_fsync,
+    "no_folder_fsync": _no_folder_fsync,
+    "rows_before_files": _rows_before_files,
+    "ready_too_early": _ready_too_early,
+    "two_commits": _two_commits,
+}
+#: Those that only a power cut can show.
+NEED_POWER_CUT = ("no_fsync", "no_folder_fsync")

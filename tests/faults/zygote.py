@@ -1,0 +1,60 @@
+"""A small process that forks workloads: everything is imported once, each fault point costs a fork.
+
+Reads JSON lines ``{"root", "at", "action", "mutant"}``, answers ``{"status", "count", "log", "error"}``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+
+# Imported before the fork, so that a child begins at once.
+import alembic.command  # noqa: F401
+import torch  # noqa: F401
+from PIL import PngImagePlugin  # noqa: F401
+
+import hydra_rag_indexing.compaction
+import hydra_rag_indexing.files.discovery
+import hydra_rag_indexing.integrity
+import hydra_rag_indexing.reindex  # noqa: F401
+import hydra_rag_migrations.runner  # noqa: F401
+from tests.faults import mutants, workload
+from tests.faults.points import Points
+
+
+def child(root: Path, at: int, action: str, mutant: str | None) -> None:
+    points = Points(root / "store", at, action)
+    if mutant is not None:
+        mutants.MUTANTS[mutant](points)
+    points.install()
+    error = ""
+    try:
+        workload.run(root)
+    except BaseException:
+        error = traceback.format_exc()
+    with os.fdopen(os.open(root / "result", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w") as out:
+        json.dump({"count": points.count, "log": points.log, "error": error}, out)
+
+
+def main() -> None:
+    for line in sys.stdin:
+        job = json.loads(line)
+        root = Path(job["root"])
+        (root / "result").unlink(missing_ok=True)
+        pid = os.fork()
+        if pid == 0:
+            sys.stdin.close()
+            child(root, job["at"], job["action"], job["mutant"])
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        answer = {"status": os.waitstatus_to_exitcode(status), "count": 0, "log": [], "error": ""}
+        if (root / "result").exists():
+            answer |= json.loads((root / "result").read_text())
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
