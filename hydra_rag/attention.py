@@ -10,7 +10,7 @@ never touched; its pass stops after the last wanted layer.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,9 +21,18 @@ from hydra_rag.errors import UsageError
 from hydra_rag.inputs import Prompt
 from hydra_rag.values import AttentionRows
 from hydra_rag.views import hook_layers, share_tree
-from hydra_rag.vision import ImageFeatures, encoder_outputs
+from hydra_rag.vision import ImageFeatures, VisionCache, encoder_outputs
 
-__all__ = ["NAME", "Collector", "LayerReached", "capture_rows", "capture_tree", "register", "row_positions"]
+__all__ = [
+    "NAME",
+    "Collector",
+    "LayerReached",
+    "capture_rows",
+    "capture_steps",
+    "capture_tree",
+    "register",
+    "row_positions",
+]
 
 NAME = "hydra_rows"
 
@@ -168,6 +177,21 @@ def row_positions(rows: str | Sequence[int], length: int) -> tuple[int, ...]:
     if any(not 0 <= i < length for i in wanted):
         raise UsageError(f"row positions {list(rows)} do not all lie inside the prompt of {length} tokens")
     return wanted
+
+
+def capture_steps(
+    tree: Any,
+    answer: Any,
+    cache: VisionCache,
+    prompt: Prompt,
+    layers: tuple[int, ...],
+    positions: tuple[int, ...],
+) -> Generator[None, None, AttentionRows]:
+    """The slices of one request: the vision tower (or its cached features), then one pass of ``tree``."""
+    device = answer.device
+    features = cache.features(answer, prompt.images, device) if prompt.images else ()
+    yield
+    return capture_rows(tree, prompt, features, layers, positions, device)
 
 
 def capture_rows(

@@ -160,7 +160,7 @@ def _differ(model: HydraModel) -> tuple[bool, str]:
         hidden = model.base_model.model(**prompt.tensors(model.device), use_cache=False).last_hidden_state[0]
         kept = hidden[torch.tensor(prompt.kept, device=hidden.device)]
         vectors = torch.nn.functional.normalize(view.projection(kept.float()), dim=-1)
-        return vectors.cpu().numpy()  # type: ignore[no-any-return]
+        return vectors.cpu().numpy()
 
     gap = float(np.abs(model.embed_pages([sample_page()])[0].vectors - _on_device(model, base)).max())
     note = "" if gap > 1e-3 else " (the adapter looks untrained)"

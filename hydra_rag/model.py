@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from hydra_rag import adapter as adapters
 from hydra_rag import attention, views
 from hydra_rag.backbones import Profile
 from hydra_rag.backbones.load import load_base, resolve_adapter, resolve_folder
-from hydra_rag.device import RandomState, as_hydra_error, pick_device, pick_dtype
+from hydra_rag.device import as_hydra_error, pick_device, pick_dtype
 from hydra_rag.embedding import RetrievalView, embed_steps, page_prompt, query_prompt
 from hydra_rag.errors import AdapterError
 from hydra_rag.fingerprint import model_fingerprint, tower_identity
@@ -188,8 +188,8 @@ class HydraModel:
     def _view(self) -> RetrievalView:
         if self.retrieval is None:
             raise AdapterError(
-                f"model {self.name!r} has no retrieval adapter, so it can't embed; pass --adapter "
-                "train one with 'hydra-rag train adapter'"
+                f"model {self.name!r} has no retrieval adapter, so it can't embed; pass one (--adapter, "
+                "adapter=) or train one with 'hydra-rag train adapter'"
             )
         return self.retrieval
 
@@ -204,7 +204,7 @@ class HydraModel:
         do not depend on it beyond rounding. ``max_tokens``: visual tokens per page.
         """
         view = self._view()
-        size = batch_size or (1 if self.device.type == "cpu" else 8)
+        size = batch_size or self._batch_size
         chunk = max(size, 4)
         waiting: list[Job[list[MultiVector]]] = []
         out: list[MultiVector] = []
@@ -233,15 +233,16 @@ class HydraModel:
         prompts = [query_prompt(self.processor, view.spec, item, max_tokens=max_tokens) for item in items]
         if not prompts:
             return []
-        size = batch_size or (1 if self.device.type == "cpu" else 8)
-        return self._embed(prompts, size, view, boxes=False).result()
+        return self._embed(prompts, batch_size or self._batch_size, view, boxes=False).result()
+
+    @property
+    def _batch_size(self) -> int:
+        return 1 if self.device.type == "cpu" else 8
 
     def _embed(
         self, prompts: Sequence[Prompt], size: int, view: RetrievalView, *, boxes: bool
     ) -> Job[list[MultiVector]]:
-        def steps() -> Generator[None, None, list[MultiVector]]:
-            return embed_steps(view, self.base_model, self.vision, prompts, size, boxes=boxes)
-
+        steps = partial(embed_steps, view, self.base_model, self.vision, prompts, size, boxes=boxes)
         return self.scheduler.submit("bulk" if boxes else "chat", steps)
 
     # -- answers --------------------------------------------------------------------------------------
@@ -278,7 +279,7 @@ class HydraModel:
     ) -> AnswerStream:
         """As :meth:`generate`, piece by piece; the pieces add up to the result's text."""
         prompt = self.processor.chat(messages, image_tokens=image_tokens, upscale=upscale)
-        return AnswerStream(self, prompt, RandomState(self.device, seed), options)
+        return AnswerStream(self, prompt, seed, options)
 
     def attend(
         self,
@@ -297,18 +298,18 @@ class HydraModel:
         wanted = attention.wanted_layers(self.profile, self.base_model.config, layers)
         prompt = self.processor.chat(messages, image_tokens=image_tokens, upscale=upscale)
         positions = attention.row_positions(rows, len(prompt))
-        with self._lock:
+        with self._lock:  # made with the first question
             if self._capture_tree is None:
                 self._capture_tree = attention.capture_tree(self.base_model, self.scheduler.poll)
-            tree = self._capture_tree
-
-        def steps() -> Generator[None, None, AttentionRows]:
-            features = (
-                self.vision.features(self.base_model, prompt.images, self.device) if prompt.images else ()
-            )
-            yield
-            return attention.capture_rows(tree, prompt, features, wanted, positions, self.device)
-
+        steps = partial(
+            attention.capture_steps,
+            self._capture_tree,
+            self.base_model,
+            self.vision,
+            prompt,
+            wanted,
+            positions,
+        )
         return self.scheduler.run("chat", steps)
 
     def close(self) -> None:

@@ -67,7 +67,7 @@ def fresh_view(
     projection.requires_grad_(False)
     for name, parameter in peft_model.named_parameters():
         if "lora_" in name:
-            parameter.data = parameter.data.to(base.device)
+            parameter.data = parameter.data.to(base.device, torch.float32)  # small steps need it
     facts = {**spec.base, **adapters.base_facts(base.config), "weights": weights}
     spec = replace(spec, base=facts)
     return RetrievalView(peft_model.eval(), projection.eval().to(base.device), spec, profile, base.config)

@@ -31,9 +31,7 @@ class AnswerStream(Iterator[TextDelta]):
     is safe from any.
     """
 
-    def __init__(
-        self, model: HydraModel, prompt: Prompt, random: RandomState, options: dict[str, Any]
-    ) -> None:
+    def __init__(self, model: HydraModel, prompt: Prompt, seed: int | None, options: dict[str, Any]) -> None:
         self.result: GenerationResult | None = None
         self._model = model  # a stream keeps its model alive
         self._prompt = prompt
@@ -46,6 +44,9 @@ class AnswerStream(Iterator[TextDelta]):
             options["tokenizer"] = model.processor.tokenizer
         if not {"max_new_tokens", "max_length", "generation_config"} & set(options):
             options["max_new_tokens"] = DEFAULT_NEW_TOKENS
+        if seed is None and not options["do_sample"]:
+            seed = 0  # nothing is drawn: leave the global generators as they are
+        random = RandomState(model.device, seed)
         self._job = model.scheduler.submit("chat", _steps(model, prompt, random, options, self._events))
         self._finalizer = weakref.finalize(self, self._job.cancel)
 

@@ -15,7 +15,7 @@ from hydra_rag.model import HydraModel
 
 from .conftest import ask, noise
 
-PROMPTS = [
+PROMPTS: list[list[dict[str, Any]]] = [
     ask(text="Hello there"),
     ask(noise(120, 90), text="What?"),
     ask(noise(64, 200, 1), noise(220, 60, 2), text="Compare both."),
@@ -57,7 +57,9 @@ def test_equals_the_plain_class_while_pages_are_embedded(engine: HydraModel, pla
     wanted = [
         reference(plain, engine, messages, 5, **options) for messages in PROMPTS for options in OPTIONS[:2]
     ]
-    stop, errors, embedded = threading.Event(), [], []
+    stop = threading.Event()
+    errors: list[HydraError] = []
+    embedded: list[Any] = []
 
     def embed() -> None:
         try:
@@ -82,7 +84,7 @@ def test_equals_the_plain_class_while_pages_are_embedded(engine: HydraModel, pla
 
 
 def test_concurrent_sampled_streams_do_not_mix(one_engine: HydraModel) -> None:
-    options = {"do_sample": True, "max_new_tokens": 20, "temperature": 1.1}
+    options: dict[str, Any] = {"do_sample": True, "max_new_tokens": 20, "temperature": 1.1}
     alone = [one_engine.generate(m, seed=i, **options).token_ids for i, m in enumerate(PROMPTS)]
     streams = [one_engine.stream(m, seed=i, **options) for i, m in enumerate(PROMPTS)]
     order = random.Random(0)
@@ -95,7 +97,7 @@ def test_concurrent_sampled_streams_do_not_mix(one_engine: HydraModel) -> None:
 
 
 def test_seed_none_continues_the_global_generator(one_engine: HydraModel) -> None:
-    options = {"do_sample": True, "max_new_tokens": 12}
+    options: dict[str, Any] = {"do_sample": True, "max_new_tokens": 12}
     torch.manual_seed(3)
     first, second = (one_engine.generate(PROMPTS[0], **options).token_ids for _ in range(2))
     assert first == one_engine.generate(PROMPTS[0], seed=3, **options).token_ids

@@ -82,8 +82,8 @@ def test_user_text_has_no_power(one_engine: HydraModel) -> None:
     prompt = processor.chat(ask(noise(64, 64), text=evil))
     clean = processor.chat(ask(noise(64, 64), text="x"))
     special = set(processor.tokenizer.all_special_ids) | set(processor.tokenizer.added_tokens_decoder)
-    count = lambda ids: [i for i in ids if i in special]  # noqa: E731
-    assert count(prompt.token_ids) == count(clean.token_ids)
+    found = [[i for i in ids if i in special] for ids in (prompt.token_ids, clean.token_ids)]
+    assert found[0] == found[1]
     assert len(one_engine.embed_queries([evil])[0]) > 0
     assert one_engine.generate(ask(text=evil), max_new_tokens=2).token_ids
     assert "im_start" in processor.decode(prompt.token_ids)  # still there to be read
