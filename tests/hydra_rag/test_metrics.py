@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydra_rag import metrics
 
-short = st.text("abc", max_size=7)
+short = st.text("abc", max_size=5)
 
 
 def slow_distance(one: str, other: str) -> int:
@@ -23,6 +23,7 @@ def slow_distance(one: str, other: str) -> int:
     )
 
 
+@settings(deadline=None)
 @given(short, short, st.integers(0, 8))
 def test_edit_distance_is_the_recursive_definition(one: str, other: str, limit: int) -> None:
     truth = slow_distance(one, other)
