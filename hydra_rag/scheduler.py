@@ -22,11 +22,14 @@ from typing import Any, Generic, Literal, TypeVar
 
 from hydra_rag.errors import CancelledError, ModelError
 
-__all__ = ["Job", "Kind", "Scheduler"]
+__all__ = ["STOP", "Job", "Kind", "Scheduler"]
 
 T = TypeVar("T")
 Kind = Literal["chat", "bulk"]
 WINDOW_SECONDS = 4.0
+#: A caller may set an event here: every job submitted in that context stops once the event is set, from
+#: whichever thread (a client that went away, a server that stops).
+STOP: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("hydra_stop", default=None)
 
 
 class Job(Generic[T]):
@@ -37,12 +40,21 @@ class Job(Generic[T]):
         self._steps = steps
         self._generator: Generator[None, None, T] | None = None
         self._context = contextvars.copy_context()
+        self._stop = STOP.get()
         self._future: Future[T] = Future()
-        self.cancelled = False
+        self._cancelled = False
 
     def cancel(self) -> None:
         """Ask the job to stop; it does before its next layer. Safe from any thread, any number of times."""
-        self.cancelled = True
+        self._cancelled = True
+
+    @property
+    def cancelled(self) -> bool:
+        return self._cancelled or (self._stop is not None and self._stop.is_set())
+
+    def when_done(self, action: Callable[[], object]) -> None:
+        """Call ``action`` when the job has ended, however it ended; it must not raise."""
+        self._future.add_done_callback(lambda _: action())
 
     @property
     def done(self) -> bool:

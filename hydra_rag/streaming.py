@@ -48,6 +48,8 @@ class AnswerStream(Iterator[TextDelta]):
             seed = 0  # nothing is drawn: leave the global generators as they are
         random = RandomState(model.device, seed)
         self._job = model.scheduler.submit("chat", _steps(model, prompt, random, options, self._events))
+        events = self._events  # also a job that is cancelled before it began must wake its reader
+        self._job.when_done(lambda: events.put(None))
         self._finalizer = weakref.finalize(self, self._job.cancel)
 
     def __next__(self) -> TextDelta:

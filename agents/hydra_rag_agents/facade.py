@@ -69,7 +69,25 @@ class HydraRAG:
         self._store: Store | None = None
         self._collection: Collection | None = None
         self._reader: Reader = reader or ModelReader(lambda: self.model)
+        self._owner: HydraRAG | None = None
         self._closed = False
+
+    def for_tenant(self, tenant: str, collection: str | None = None) -> HydraRAG:
+        """This engine for another tenant or collection, over the same model and the same open store.
+
+        Closing it frees nothing; closing this one does.
+        """
+        other = HydraRAG(
+            self.directory,
+            self.model_name,
+            self.adapter,
+            tenant=tenant,
+            collection=self.collection_name if collection is None else collection,
+            load=lambda: self.model,
+            reader=self._reader,
+        )
+        other._owner = self
+        return other
 
     # -- parts, built on first use ---------------------------------------------------------------
 
@@ -93,6 +111,8 @@ class HydraRAG:
     def store(self) -> Store:
         with self._lock:
             self._check_open()
+            if self._owner is not None:
+                return self._owner.store
             if self._store is None:
                 from hydra_rag.store.store import Store
 
@@ -261,7 +281,7 @@ class HydraRAG:
             model, self._model = self._model, None
             store, self._store = self._store, None
             self._collection = None
-        if model is not None:
+        if model is not None and self._owner is None:
             model.close()
         if store is not None:
             store.close()

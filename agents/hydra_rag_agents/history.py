@@ -6,7 +6,7 @@ import io
 from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from hydra_rag.errors import NotFoundError
+from hydra_rag.errors import CancelledError, NotFoundError
 from hydra_rag.geometry import Box
 from hydra_rag_agents.events import Done, Event, step_of
 from hydra_rag_agents.memory import Past
@@ -100,7 +100,7 @@ class Conversation:
             if not (steps and steps[-1].action == "answer"):
                 self._finish(turn_id, Answer("interrupted", text, 0.0), steps)
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, CancelledError):
             self._finish(turn_id, Answer("interrupted", text, 0.0), steps)
             raise
         except BaseException:
