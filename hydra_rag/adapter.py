@@ -14,13 +14,16 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import nn
 
 from hydra_rag.errors import AdapterError
 from hydra_rag.retrieval_prompts import RetrievalPrompts
+
+if TYPE_CHECKING:
+    from hydra_rag.embedding import RetrievalView
 
 __all__ = ["LORA_TARGETS", "AdapterSpec", "attach_lora", "read_adapter", "write_adapter"]
 
@@ -128,21 +131,21 @@ def lora_config(*, rank: int, alpha: int, dropout: float = 0.0, random: bool = F
     )
 
 
-def write_adapter(folder: Path, peft_model: Any, projection: nn.Linear, spec: AdapterSpec) -> None:
+def write_adapter(folder: Path, view: RetrievalView) -> None:
     """Save in the format of this module; ``hydra.json`` last, so that a torn copy is refused."""
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "hydra.json").unlink(missing_ok=True)
-    peft_model.save_pretrained(str(folder), safe_serialization=True)
+    view.peft_model.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)  # peft writes an empty template of a model card
     settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
-    settings["base_model_name_or_path"] = spec.base.get("name")  # peft writes a path of this machine
+    settings["base_model_name_or_path"] = view.spec.base.get("name")  # peft writes a path of this machine
     text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
     (folder / "adapter_config.json").write_text(text, encoding="utf-8")
-    state = {name: t.detach().float().cpu().contiguous() for name, t in projection.state_dict().items()}
+    state = {name: t.detach().float().cpu().contiguous() for name, t in view.projection.state_dict().items()}
     save_file(state, folder / "projection.safetensors")
-    (folder / "hydra.json").write_text(spec.to_json(), encoding="utf-8")
+    (folder / "hydra.json").write_text(view.spec.to_json(), encoding="utf-8")
 
 
 def read_spec(folder: Path) -> AdapterSpec:

@@ -7,7 +7,7 @@ vector does not depend on what else was in its batch.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,10 @@ from hydra_rag.values import MultiVector, QueryItem
 from hydra_rag.vision import ImageFeatures, encoder_outputs
 
 if TYPE_CHECKING:
+    from hydra_rag.scheduler import Job
     from hydra_rag.vision import VisionCache
 
-__all__ = ["RetrievalView", "page_prompt", "query_prompt"]
+__all__ = ["RetrievalView", "embed_steps", "page_prompt", "pipelined", "query_prompt"]
 
 
 class RetrievalView:
@@ -196,6 +197,30 @@ def embed_steps(
             out[index] = _multi_vector(tensor, prompts[index], boxes=boxes)
         yield
     return [item for item in out if item is not None]
+
+
+def pipelined(
+    images: Sequence[Image.Image],
+    chunk: int,
+    prepare: Callable[[Image.Image], Prompt],
+    submit: Callable[[Sequence[Prompt]], Job[list[MultiVector]]],
+) -> list[MultiVector]:
+    """Embed many images: the next ``chunk`` is cut into patches while the device works on the last one,
+    and no more than two chunks of pixels exist at a time. An error or interrupt cancels what is queued."""
+    waiting: list[Job[list[MultiVector]]] = []
+    out: list[MultiVector] = []
+    try:
+        for start in range(0, len(images), chunk):
+            waiting.append(submit([prepare(image) for image in images[start : start + chunk]]))
+            if len(waiting) > 1:
+                out += waiting.pop(0).result()
+        for job in waiting:
+            out += job.result()
+    except BaseException:
+        for job in waiting:
+            job.cancel()
+        raise
+    return out
 
 
 def _multi_vector(vectors: torch.Tensor, prompt: Prompt, *, boxes: bool) -> MultiVector:

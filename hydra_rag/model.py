@@ -21,7 +21,7 @@ from hydra_rag import attention, views
 from hydra_rag.backbones import Profile
 from hydra_rag.backbones.load import load_base, resolve_adapter, resolve_folder
 from hydra_rag.device import as_hydra_error, pick_device, pick_dtype
-from hydra_rag.embedding import RetrievalView, embed_steps, page_prompt, query_prompt
+from hydra_rag.embedding import RetrievalView, embed_steps, page_prompt, pipelined, query_prompt
 from hydra_rag.errors import AdapterError
 from hydra_rag.fingerprint import model_fingerprint, tower_identity
 from hydra_rag.inputs import Prompt
@@ -81,9 +81,8 @@ class HydraModel:
         """Load a model and, where there is one, its retrieval adapter.
 
         ``name_or_path``: ``nano``, a folder, or ``org/name`` on the hub. ``adapter``: a folder or hub name;
-        by default the folder ``adapter`` beside the weights, if it exists. ``device``: ``auto``, ``cpu``,
-        ``cuda``, ``cuda:N``. ``dtype``: float32 on the CPU and bfloat16 on CUDA unless named. ``cache_dir``:
-        where hub files and vision features may be kept.
+        by default ``adapter`` beside the weights, if it exists. ``device``: ``auto``, ``cpu``, ``cuda:N``.
+        ``dtype``: float32 on the CPU, bfloat16 on CUDA. ``cache_dir``: for hub files and vision features.
         """
         place = pick_device(device)
         folder = resolve_folder(str(name_or_path), cache_dir)
@@ -112,8 +111,7 @@ class HydraModel:
     def fingerprint(self) -> str:
         """Hex digest of everything that changes retrieval vectors: weights, adapter, prompts, processor,
         attention mode, pooling, page budget. Raises :class:`AdapterError` without an adapter."""
-        view = self._view()
-        return model_fingerprint(self.weights_fingerprint, self.processor, view)
+        return model_fingerprint(self.weights_fingerprint, self.processor, self._view())
 
     @cached_property
     def weights_fingerprint(self) -> str:
@@ -135,15 +133,8 @@ class HydraModel:
 
     def load_adapter(self, folder: str | Path) -> None:
         """Attach the adapter of a folder in place of the present one. Strict: see ``adapter.py``."""
-        self._attach(
-            load_view(
-                self.base_model,
-                self.profile,
-                Path(folder),
-                lambda: self.weights_fingerprint,
-                self.scheduler.poll,
-            )
-        )
+        weights = partial(getattr, self, "weights_fingerprint")  # slow: computed only if asked for
+        self._attach(load_view(self.base_model, self.profile, Path(folder), weights, self.scheduler.poll))
 
     def new_adapter(
         self,
@@ -178,8 +169,7 @@ class HydraModel:
 
     def save_adapter(self, folder: str | Path) -> None:
         """Write the present adapter; :meth:`load_adapter` reads it."""
-        view = self._view()
-        adapters.write_adapter(Path(folder), view.peft_model, view.projection, view.spec)
+        adapters.write_adapter(Path(folder), self._view())
 
     def _attach(self, view: RetrievalView) -> None:
         self.processor.answer_tokens = view.spec.answer_tokens
@@ -205,25 +195,9 @@ class HydraModel:
         """
         view = self._view()
         size = batch_size or self._batch_size
-        chunk = max(size, 4)
-        waiting: list[Job[list[MultiVector]]] = []
-        out: list[MultiVector] = []
-        try:
-            for start in range(0, len(images), chunk):  # the next pages are cut while the device works
-                part = images[start : start + chunk]
-                prompts = [
-                    page_prompt(self.processor, view.spec, image, max_tokens=max_tokens) for image in part
-                ]
-                waiting.append(self._embed(prompts, size, view, boxes=True))
-                if len(waiting) > 1:
-                    out += waiting.pop(0).result()
-            for job in waiting:
-                out += job.result()
-        except BaseException:
-            for job in waiting:
-                job.cancel()
-            raise
-        return out
+        prepare = partial(page_prompt, self.processor, view.spec, max_tokens=max_tokens)
+        submit = partial(self._embed, size=size, view=view, boxes=True)
+        return pipelined(images, max(size, 4), prepare, submit)
 
     def embed_queries(
         self, items: Sequence[QueryItem], *, batch_size: int | None = None, max_tokens: int | None = None
@@ -233,14 +207,14 @@ class HydraModel:
         prompts = [query_prompt(self.processor, view.spec, item, max_tokens=max_tokens) for item in items]
         if not prompts:
             return []
-        return self._embed(prompts, batch_size or self._batch_size, view, boxes=False).result()
+        return self._embed(prompts, size=batch_size or self._batch_size, view=view, boxes=False).result()
 
     @property
     def _batch_size(self) -> int:
         return 1 if self.device.type == "cpu" else 8
 
     def _embed(
-        self, prompts: Sequence[Prompt], size: int, view: RetrievalView, *, boxes: bool
+        self, prompts: Sequence[Prompt], *, size: int, view: RetrievalView, boxes: bool
     ) -> Job[list[MultiVector]]:
         steps = partial(embed_steps, view, self.base_model, self.vision, prompts, size, boxes=boxes)
         return self.scheduler.submit("bulk" if boxes else "chat", steps)
