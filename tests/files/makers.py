@@ -82,8 +82,8 @@ def block_font(units: Sequence[str]) -> list[bytes]:
         % (count, lines)
     )
     return [
-        b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 700 700] /FontMatrix [0.001 0 0 0.001 0 0] /FirstChar 1 "
-        b"/LastChar %d /Widths [%s] /Encoding << /Type /Encoding /Differences [1 %s] >> "
+        b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 700 700] /FontMatrix [0.001 0 0 0.001 0 0] "
+        b"/FirstChar 1 /LastChar %d /Widths [%s] /Encoding << /Type /Encoding /Differences [1 %s] >> "
         b"/CharProcs << /g 4 0 R >> /Resources << >> /ToUnicode 5 0 R >>" % (count, widths, names),
         stream(b"700 0 50 0 650 700 d1 50 0 600 700 re f"),
         stream(cmap),
@@ -108,4 +108,9 @@ def png_header_bomb(width: int, height: int) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 64)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 64))
+        + chunk(b"IEND", b"")
+    )

@@ -9,7 +9,15 @@ from hydra_rag_indexing.files import Found, discover
 
 
 def tree(top: Path) -> Path:
-    for name in ("b.txt", "a.pdf", "sub/c.md", "sub/deep/d.png", ".hidden/x.txt", "sub/.secret.txt", "sub/z.tmp"):
+    for name in (
+        "b.txt",
+        "a.pdf",
+        "sub/c.md",
+        "sub/deep/d.png",
+        ".hidden/x.txt",
+        "sub/.secret.txt",
+        "sub/z.tmp",
+    ):
         path = top / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
@@ -26,13 +34,23 @@ def codes(found: list[Found]) -> list[str]:
 
 def test_folder_is_walked_sorted_without_hidden_files(tmp_path: Path) -> None:
     tree(tmp_path)
-    assert names(discover([tmp_path]), tmp_path) == ["a.pdf", "b.txt", "sub/c.md", "sub/deep/d.png", "sub/z.tmp"]
+    assert names(discover([tmp_path]), tmp_path) == [
+        "a.pdf",
+        "b.txt",
+        "sub/c.md",
+        "sub/deep/d.png",
+        "sub/z.tmp",
+    ]
 
 
 def test_patterns(tmp_path: Path) -> None:
     tree(tmp_path)
     assert names(discover([tmp_path], include=["*.md", "*.png"]), tmp_path) == ["sub/c.md", "sub/deep/d.png"]
-    assert names(discover([tmp_path], exclude=["*.tmp", "sub/deep/*"]), tmp_path) == ["a.pdf", "b.txt", "sub/c.md"]
+    assert names(discover([tmp_path], exclude=["*.tmp", "sub/deep/*"]), tmp_path) == [
+        "a.pdf",
+        "b.txt",
+        "sub/c.md",
+    ]
     # A file that the user names is meant, whatever include says.
     assert names(discover([tmp_path / "a.pdf"], include=["*.md"]), tmp_path) == ["a.pdf"]
 
@@ -61,7 +79,13 @@ def test_each_file_once_and_loops_end(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     found = discover([tmp_path, tmp_path / "a.pdf"])
     assert codes(found) == []
-    assert sorted(Path(os.path.realpath(item.path)).name for item in found) == ["a.pdf", "b.txt", "c.md", "d.png", "z.tmp"]
+    assert sorted(Path(os.path.realpath(item.path)).name for item in found) == [
+        "a.pdf",
+        "b.txt",
+        "c.md",
+        "d.png",
+        "z.tmp",
+    ]
 
 
 def test_folder_reached_by_a_link_is_walked(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.files.makers import encode, png_header_bomb
 
 from hydra_rag.errors import FileError
 from hydra_rag_indexing.files import Limits, load_pages, probe, render_region
+from tests.files.makers import encode, png_header_bomb
 
 
 def write(folder: Path, data: bytes, name: str = "image.bin") -> Path:
@@ -126,7 +126,12 @@ def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
             list(load_pages(write(tmp_path, png_header_bomb(width, height))))
         assert caught.value.code in ("too_large", "broken")
     with pytest.raises(FileError) as caught:
-        list(load_pages(write(tmp_path, encode(Image.new("1", (4000, 4000)), "PNG")), limits=Limits(image_pixels=10_000)))
+        list(
+            load_pages(
+                write(tmp_path, encode(Image.new("1", (4000, 4000)), "PNG")),
+                limits=Limits(image_pixels=10_000),
+            )
+        )
     assert caught.value.code == "too_large"
 
 

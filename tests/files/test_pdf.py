@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pikepdf
 import pytest
-from tests.files.makers import Leaf, block_font, make_pdf, show, simple_pdf
 
 from hydra_rag.errors import FileError, UsageError
 from hydra_rag.geometry import Box
 from hydra_rag_indexing.files import Limits, PageImage, load_pages, probe, render_region
+from tests.files.makers import Leaf, block_font, make_pdf, show, simple_pdf
 
 
 def write(folder: Path, data: bytes, name: str = "file.pdf") -> Path:
@@ -74,7 +74,10 @@ def test_words_lie_on_their_ink_for_any_rotation_and_origin(
     assert_boxes_hold_the_ink(page)
     # The first word stands bottom left before turning, so it tells where the page went.
     alpha = next(word.box for word in page.words if word.text == "alpha")
-    middle = ((alpha.left + alpha.right) / 2 / page.image.width, (alpha.top + alpha.bottom) / 2 / page.image.height)
+    middle = (
+        (alpha.left + alpha.right) / 2 / page.image.width,
+        (alpha.top + alpha.bottom) / 2 / page.image.height,
+    )
     left, top = {0: (True, False), 90: (True, True), 180: (False, True), 270: (False, False)}[rotate]
     assert (middle[0] < 0.5, middle[1] < 0.5) == (left, top)
 
@@ -101,7 +104,9 @@ def test_odd_page_sizes_keep_their_shape(tmp_path: Path, size: tuple[float, floa
 
 
 def test_capped_page_has_boxes_in_its_own_pixels(tmp_path: Path) -> None:
-    (large,) = pages_of(tmp_path, make_pdf([Leaf(show("large", 400, 400, 300), (0, 0, 1000, 500))]), dpi=200.0)
+    (large,) = pages_of(
+        tmp_path, make_pdf([Leaf(show("large", 400, 400, 300), (0, 0, 1000, 500))]), dpi=200.0
+    )
     assert large.dpi == pytest.approx(200)
     assert large.image.width == 2778
     (small,) = pages_of(
@@ -126,7 +131,8 @@ def test_every_page_in_order_with_labels(tmp_path: Path) -> None:
 
 def test_unicode_text_layer(tmp_path: Path) -> None:
     units = ["o", "\ufb03", "c", "e", "\U0001f600", "e\u0301", "\u6f22", "\u5b57"]
-    content = b"BT /F1 20 Tf 20 150 Td <01020304> Tj ET BT /F1 20 Tf 20 100 Td <0506> Tj ET BT /F1 20 Tf 20 50 Td <0708> Tj ET"
+    lines = ((150, b"01020304"), (100, b"0506"), (50, b"0708"))
+    content = b"".join(b"BT /F1 20 Tf 20 %d Td <%s> Tj ET " % line for line in lines)
     (page,) = pages_of(tmp_path, make_pdf([Leaf(content)], font=block_font(units)))
     assert [word.text for word in page.words] == ["office", "\U0001f600\u00e9", "\u6f22\u5b57"]
     assert_boxes_hold_the_ink(page)
@@ -153,9 +159,13 @@ def test_word_broken_at_the_line_end_is_whole_in_the_text(tmp_path: Path) -> Non
 def test_filled_form_fields_are_seen_and_read(tmp_path: Path) -> None:
     pdf = pikepdf.open(io.BytesIO(make_pdf([Leaf(show("Name:", 20, 150))])))
     look = pdf.make_stream(b"/Tx BMC BT /Helv 16 Tf 2 5 Td (Ada) Tj ET EMC")
-    look.update(pikepdf.Dictionary(Type=pikepdf.Name.XObject, Subtype=pikepdf.Name.Form, BBox=[0, 0, 100, 20]))
+    look.update(
+        pikepdf.Dictionary(Type=pikepdf.Name.XObject, Subtype=pikepdf.Name.Form, BBox=[0, 0, 100, 20])
+    )
     font = pdf.make_indirect(
-        pikepdf.Dictionary(Type=pikepdf.Name.Font, Subtype=pikepdf.Name.Type1, BaseFont=pikepdf.Name.Helvetica)
+        pikepdf.Dictionary(
+            Type=pikepdf.Name.Font, Subtype=pikepdf.Name.Type1, BaseFont=pikepdf.Name.Helvetica
+        )
     )
     look.Resources = pikepdf.Dictionary(Font=pikepdf.Dictionary(Helv=font))
     field = pdf.make_indirect(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -11,12 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.files.makers import Leaf, make_pdf, simple_pdf
 
 from hydra_rag.errors import FileError
 from hydra_rag_indexing.files import Limits, load_pages
 from hydra_rag_indexing.files.process import Parser
 from hydra_rag_indexing.files.wire import HEADER_LIMIT, LENGTH
+from tests.files.makers import Leaf, make_pdf, simple_pdf
 
 ROOT = Path(__file__).parents[2]
 
@@ -160,7 +161,7 @@ class Liar:
         read, write = os.pipe()
         os.write(write, reply)
         os.close(write)
-        self.stdin, self.stdout = open(os.devnull, "wb"), os.fdopen(read, "rb")
+        self.stdin, self.stdout = io.BytesIO(), os.fdopen(read, "rb")
         self.pid = 0
 
     def poll(self) -> int:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.files.test_pdf import assert_boxes_hold_the_ink
 
 from hydra_rag.errors import FileError
 from hydra_rag_indexing.files import Limits, PageImage, load_pages, probe, render_region
+from tests.files.test_pdf import assert_boxes_hold_the_ink
 
 MARKDOWN = """# Quarterly report
 

@@ -117,7 +117,7 @@ def _refusal(error: helpers.PdfiumError) -> Refused:
     if error.err_code in (pdfium.FPDF_ERR_PASSWORD, pdfium.FPDF_ERR_SECURITY):
         return Refused("encrypted", "the PDF is protected by a password; save a copy without one")
     if error.err_code == pdfium.FPDF_ERR_SUCCESS:
-        return Refused("empty", "the PDF has no pages")
+        return Refused("empty", "the PDF has no pages; export it again from its source")
     return Refused("broken", "the file is not a readable PDF; open it in a viewer and print it to PDF again")
 
 
