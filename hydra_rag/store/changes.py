@@ -85,10 +85,16 @@ def start_document(
     name: str,
     blob: BlobInfo,
     options: dict[str, Any],
+    document_id: str | None = None,
 ) -> str:
-    """A new document in state ``working``: stored, resumable, invisible to search."""
+    """A new document in state ``working``: stored, resumable, invisible to search.
+
+    ``document_id``: one promised earlier by :func:`hydra_rag.store.ids.new_id`; used unless it is taken.
+    """
+    if document_id is None or db.get(DocumentRow, document_id) is not None:
+        document_id = new_id()
     row = DocumentRow(
-        id=new_id(),
+        id=document_id,
         tenant=tenant,
         collection=collection,
         path=path,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, String
+from sqlalchemy import BigInteger, CheckConstraint, Float, ForeignKey, ForeignKeyConstraint, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hydra_rag.store.base import Base, BigKey, now
@@ -115,7 +115,7 @@ class PageRow(Base):
     page_number: Mapped[int]
     width: Mapped[int]
     height: Mapped[int]
-    dpi: Mapped[float | None]
+    dpi: Mapped[float | None] = mapped_column(Float)
     label: Mapped[str | None]
     text_source: Mapped[str | None]
     image_sha256: Mapped[str] = mapped_column(String(64))
