@@ -111,10 +111,10 @@ class Ingestor:
             try:
                 return self._ingest(Path(os.path.abspath(source)), source, on_pages)
             except FileError as error:
-                self._abandon(source)
+                self.abandon(source)
                 return _failed(source, error.code, error.message)
             except (OutOfMemoryError, MissingExtraError) as error:
-                self._abandon(source)
+                self.abandon(source)
                 return _failed(source, error.code, error.message)
             except HydraError as error:
                 if error.code != "storage":
@@ -124,7 +124,7 @@ class Ingestor:
                 failure = error
             except (ValueError, TypeError, ArithmeticError, LookupError, RuntimeError, MemoryError) as error:
                 log.exception("ingesting %s failed", source)
-                self._abandon(source)
+                self.abandon(source)
                 return _failed(source, "internal", f"Unexpected {type(error).__name__}; see the log.")
             # The disk refused. Every file touched so far was removed or is garbage; nothing is reused.
             if attempt < self.settings.attempts:
@@ -176,7 +176,7 @@ class Ingestor:
                 if here is not None:
                     changes.remove_documents(db, self.store, self.tenant, [here.id])
                 if moved:
-                    row.path, row.name = str(path), path.name
+                    row.path, row.name = str(path), self._name(path)
         status = "unchanged" if here is None else "replaced"
         return IngestResult(source, kept.id, kept.page_count, status)  # type: ignore[arg-type]
 
@@ -212,9 +212,10 @@ class Ingestor:
                 self.tenant,
                 self.collection,
                 path=str(path),
-                name=path.name,
+                name=self._name(path),
                 blob=blob,
                 options=self.options,
+                document_id=self.options.get("document_id"),
             )
         return _Target(document_id, blob, set())
 
@@ -229,7 +230,7 @@ class Ingestor:
         began = time.monotonic()
         on_pages(done, None)
         with Prefetch(
-            lambda: self._read(original, path.name, target.done), 2 * settings.embed_pages
+            lambda: self._read(original, self._name(path), target.done), 2 * settings.embed_pages
         ) as pages:
             for page in pages:
                 if len(batch) == settings.embed_pages:
@@ -246,7 +247,7 @@ class Ingestor:
             pending += self._embed(batch)
         total = done + len(pending)
         if not total:
-            raise FileError(f"{path.name} has no pages.", code="empty")
+            raise FileError(f"{self._name(path)} has no pages.", code="empty")
         replaced = self._commit(target, pending, last=True)
         on_pages(total, total)
         return total, replaced
@@ -331,12 +332,16 @@ class Ingestor:
         )
         return set(db.scalars(query))
 
+    def _name(self, path: Path) -> str:
+        """What people call the file: option ``name`` (an upload's label), else its own name."""
+        return str(self.options.get("name") or path.name)
+
     def _suffix(self, sha: str, suffix: str) -> str:
         """A blob keeps the suffix it was first stored with."""
         known = documents.blob_of(self.store, self.tenant, sha)
         return suffix if known is None else known.suffix
 
-    def _abandon(self, source: str) -> None:
+    def abandon(self, source: str) -> None:
         """Remove what a file that can't be read left behind; the version before it stays."""
         try:
             with self.store.write() as db:
