@@ -142,9 +142,9 @@ class IngestRun:
             fingerprint=self.fingerprint(),
             owner=jobs.me(),
         )
-        self._progress(IngestEvent("waiting", self._done, self._total, message=busy_message(self.store)))
         seen: set[str] = set()
         try:
+            self._progress(IngestEvent("waiting", self._done, self._total, message=busy_message(self.store)))
             while True:
                 found = jobs.read(self.store, self.tenant, ids)
                 for path, job in zip(files, found, strict=True):
