@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hydra_rag.errors import CorruptionError, FingerprintError
 from hydra_rag_indexing.segments import Segment, open_segment, segment_path
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["IntArray", "PageRef", "PageTable"]
 
@@ -131,6 +134,25 @@ class PageTable:
         chosen = np.zeros(len(self), bool)
         chosen[at[at >= 0]] = True
         return chosen & self.alive
+
+    def by_id(self) -> dict[str, Segment]:
+        return {s.id: s for s in self.segments}
+
+    def rows(self, position: int) -> torch.Tensor:
+        """The stored vectors of the page at ``position``, [n, dim], over the mapped file; not verified."""
+        first = int(self.start[position])
+        segment = self.segments[int(self.segment[position])]
+        return segment.vectors[first : first + int(self.count[position])]
+
+    def checksums(self) -> IntArray:
+        """CRC-32 of every live page's contents, -1 for pages that were taken out."""
+        found = np.full(len(self), -1, np.int64)
+        for number, segment in enumerate(self.segments):
+            here = np.flatnonzero(self.alive & (self.segment == number))
+            crcs = np.asarray(segment.page_crc32, np.int64)
+            at = np.minimum(np.searchsorted(segment.offsets, self.start[here]), len(crcs) - 1)
+            found[here] = crcs[at]
+        return found
 
     def verify(self, positions: IntArray) -> None:
         """Compare the checksums of these pages (once per page and process). ``CorruptionError``."""

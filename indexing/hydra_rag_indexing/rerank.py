@@ -50,15 +50,7 @@ def score_pages(table: PageTable, query: FloatArray, positions: IntArray) -> Flo
 def _gathered(table: PageTable, query: FloatArray, positions: IntArray) -> FloatArray:
     import torch
 
-    slices = [
-        table.segments[s].vectors[a : a + n]
-        for s, a, n in zip(
-            table.segment[positions].tolist(),
-            table.start[positions].tolist(),
-            table.count[positions].tolist(),
-            strict=True,
-        )
-    ]
+    slices = [table.rows(p) for p in positions.tolist()]
     offsets = np.concatenate([[0], np.cumsum(table.count[positions])])
     return packed_scores(query, torch.cat(slices), offsets)
 
@@ -78,18 +70,7 @@ def best_pages(
     threshold = np.partition(scores, len(scores) - k)[len(scores) - k] - 2.0 * slack
     chosen = positions[scores >= threshold]
     table.verify(chosen)
-    exact = exact_scores(
-        query,
-        [
-            table.segments[s].vectors[a : a + n]
-            for s, a, n in zip(
-                table.segment[chosen].tolist(),
-                table.start[chosen].tolist(),
-                table.count[chosen].tolist(),
-                strict=True,
-            )
-        ],
-    )
+    exact = exact_scores(query, [table.rows(p) for p in chosen.tolist()])
     keys = table.keys[chosen]
     order = np.lexsort((keys, -exact))[:k]
     return [(int(keys[i]), float(exact[i])) for i in order]

@@ -1,6 +1,8 @@
 """The vector index: an immutable snapshot over pages in segments. Knows nothing of SQL.
 
-Small collections are scanned exactly. Whatever chose the pages, hits are ordered by their exact MaxSim on the
+Small collections are scanned exactly. Larger ones have a first stage that names the pages worth scoring
+(:mod:`hydra_rag_indexing.candidates`), built by :meth:`VectorIndex.optimize` and never by a search; pages
+added since are scanned beside it. Whatever chose the pages, hits are ordered by their exact MaxSim on the
 stored vectors, ties by key.
 """
 
@@ -8,17 +10,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hydra_rag.errors import NotFoundError, UsageError
 from hydra_rag.values import FloatArray
-from hydra_rag_indexing.page_table import PageRef, PageTable
+from hydra_rag_indexing.page_table import IntArray, PageRef, PageTable
 from hydra_rag_indexing.rerank import best_pages, score_pages
 
+if TYPE_CHECKING:
+    from hydra_rag_indexing.candidates import FirstStage
+
 __all__ = ["PageRef", "VectorIndex"]
+
+#: Vectors that are scanned exactly without a thought (a few milliseconds).
+SCAN_ROWS = 1 << 16
+#: Pages added since the last build are scanned beside it up to this many vectors, then put into its lists.
+_TAIL_ROWS, _TAIL_MOST = 1 << 13, 1 << 17
+#: The centroids are trained again when the collection is this many times what they were trained on,
+#: or when new pages lie this much worse with them.
+_GROWTH, _WORSE_FIT = 4.0, 0.85
 
 
 class VectorIndex:
@@ -28,24 +41,100 @@ class VectorIndex:
     learned, so adding or removing a few pages costs little.
     """
 
-    def __init__(self, directory: Path, dim: int, cache_dir: Path | None, table: PageTable) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        dim: int,
+        cache_dir: Path | None,
+        table: PageTable,
+        stage: FirstStage | None = None,
+    ) -> None:
         self._directory, self.dim, self._cache_dir, self._table = directory, dim, cache_dir, table
+        self._stage = stage
+        self._tail: IntArray = (
+            np.flatnonzero(table.alive) if stage is None else np.flatnonzero(table.alive & ~stage.covered)
+        )
 
     @classmethod
     def build(
         cls, segments_dir: Path, pages: Sequence[PageRef], dim: int, cache_dir: Path | None = None
     ) -> VectorIndex:
-        """Open the snapshot made of ``pages``; reads headers only.
+        """Open the snapshot made of ``pages``; reads headers and the cached first stage, builds nothing.
 
-        ``cache_dir``: where the first stage is cached (``None``: nowhere). Raises ``CorruptionError`` for
-        missing or damaged segments, ``FingerprintError`` for segments of another dimension.
+        ``cache_dir``: a folder of this index alone, where the first stage is cached (``None``: nowhere).
+        Raises ``CorruptionError`` for missing or damaged segments, ``FingerprintError`` for segments of
+        another dimension.
         """
-        return cls(Path(segments_dir), dim, cache_dir, PageTable.build(Path(segments_dir), pages, dim))
+        table = PageTable.build(Path(segments_dir), pages, dim)
+        stage = None
+        if cache_dir is not None and table.live_rows > SCAN_ROWS:
+            from hydra_rag_indexing.stage_cache import load_stage
+
+            stage = load_stage(Path(cache_dir), table, dim)
+        return cls(Path(segments_dir), dim, None if cache_dir is None else Path(cache_dir), table, stage)
 
     def refresh(self, pages: Sequence[PageRef]) -> VectorIndex:
-        """A new snapshot made of ``pages``; this one stays as it is."""
+        """A new snapshot made of ``pages``; this one stays as it is.
+
+        Costs a pass over the list, plus some milliseconds a page for new pages once they are too many to
+        be scanned beside the first stage.
+        """
         table = self._table.changed(self._directory, pages, self.dim)
-        return VectorIndex(self._directory, self.dim, self._cache_dir, table)
+        stage = None if self._stage is None else self._stage.grown(len(table))
+        if stage is None and self._cache_dir is not None and table.live_rows > SCAN_ROWS:
+            from hydra_rag_indexing.stage_cache import load_stage
+
+            stage = load_stage(self._cache_dir, table, self.dim)  # another process may have built it
+        made = VectorIndex(self._directory, self.dim, self._cache_dir, table, stage)
+        if stage is not None and _TAIL_ROWS < made.tail_rows <= _TAIL_MOST:
+            grown, _ = stage.with_pages(table, made._tail)
+            made = VectorIndex(self._directory, self.dim, self._cache_dir, table, grown)
+        return made
+
+    def optimize(self, *, queries: Sequence[FloatArray] | None = None, force: bool = False) -> VectorIndex:
+        """This snapshot with a first stage that fits it, saved in the cache folder. Blocks until built.
+
+        New pages are put under the present centroids; these are trained again when the collection has
+        outgrown them, or with ``force``. The settings are chosen on ``queries`` (default: sampled ones) so
+        that recall@10 against the exact scan is reached; where no settings reach it, every search scans.
+        Raises ``MissingExtraError`` without FAISS.
+        """
+        if self.rows <= SCAN_ROWS:
+            return self
+        from hydra_rag_indexing.candidates import train
+        from hydra_rag_indexing.stage_cache import save_stage
+        from hydra_rag_indexing.tuning import sampled_queries, tune
+
+        table = PageTable.build(self._directory, self._refs(), self.dim, self._table.by_id())
+        stage = None if force or self._stage is None else self._moved(self._stage, table)
+        if stage is not None and self.rows < _GROWTH * max(stage.trained_rows, 1):
+            new = np.flatnonzero(~stage.covered)
+            fit = stage.fit
+            if len(new):
+                stage, fit = stage.with_pages(table, new)
+            if fit < _WORSE_FIT * stage.fit:
+                stage = None
+        else:
+            stage = None
+        stage = stage or train(table)
+        asked = queries if queries is not None else sampled_queries(table, 32)
+        tuned = tune(stage, table, asked)
+        if tuned is not None and self._cache_dir is not None:
+            save_stage(self._cache_dir, tuned, table)
+        return VectorIndex(self._directory, self.dim, self._cache_dir, table, tuned)
+
+    def recall_estimate(self, samples: int = 16, *, seed: int = 1) -> float | None:
+        """Share of the exact ten best that :meth:`search` finds, on sampled queries; ``None`` if empty."""
+        if not len(self):
+            return None
+        from hydra_rag_indexing.tuning import sampled_queries
+
+        found = total = 0
+        for query in sampled_queries(self._table, samples, seed=seed):
+            exact = {key for key, _ in self.search(query, 10, exhaustive=True)}
+            found += len(exact & {key for key, _ in self.search(query, 10)})
+            total += len(exact)
+        return found / total
 
     def __len__(self) -> int:
         """Number of pages."""
@@ -55,6 +144,21 @@ class VectorIndex:
     def rows(self) -> int:
         """Number of vectors."""
         return self._table.live_rows
+
+    @property
+    def tail_rows(self) -> int:
+        """Vectors that every search scans because no first stage covers them."""
+        return int(self._table.count[self._tail].sum())
+
+    @property
+    def needs_optimize(self) -> bool:
+        """Whether :meth:`optimize` would make searches noticeably faster."""
+        return self.rows > SCAN_ROWS and self.tail_rows > _TAIL_MOST
+
+    @property
+    def stage_bytes(self) -> int:
+        """Bytes of the first stage (0: none)."""
+        return 0 if self._stage is None else self._stage.nbytes
 
     def search(
         self,
@@ -70,11 +174,66 @@ class VectorIndex:
         Raises ``UsageError`` for queries that do not fit, ``CorruptionError`` for damaged pages.
         """
         rows = self._checked_query(query)
-        positions = np.flatnonzero(self._table.mask(allowed))
+        alive = self._table.mask(allowed)
+        positions = np.flatnonzero(alive)
         if k < 1 or not len(positions):
             return []
-        scores = score_pages(self._table, rows, positions)
-        return best_pages(self._table, rows, positions, scores, k)
+        stage = self._stage
+        work = int(self._table.count[positions].sum())
+        if stage is None or exhaustive or work <= SCAN_ROWS:
+            scores = score_pages(self._table, rows, positions)
+            return best_pages(self._table, rows, positions, scores, k)
+        return self._staged(stage, rows, k, alive, len(positions))
+
+    def _staged(
+        self, stage: FirstStage, query: FloatArray, k: int, alive: npt.NDArray[np.bool_], allowed: int
+    ) -> list[tuple[int, float]]:
+        """Score the pages that the first stage names until a batch brings nothing new."""
+        pages = len(self._table)
+        # Postings of pages that may not be returned spend the budget too.
+        budget = stage.budget * min(8.0, pages / allowed)
+        estimates = stage.estimates(query, pages, budget)
+        estimates[~(alive & stage.covered)] = -np.inf
+        tail = self._tail[alive[self._tail]]
+        chosen, scores = tail, score_pages(self._table, query, tail)
+        available = int(np.isfinite(estimates).sum())
+        done, wanted = 0, int(max(stage.candidates * max(1.0, k / 10) ** 0.7, 2 * k))
+        while done < available:
+            upto = min(wanted, available)
+            if upto < available:
+                order = np.argpartition(-estimates, upto - 1)[:upto]
+            else:
+                order = np.flatnonzero(np.isfinite(estimates))
+            order = order[np.argsort(-estimates[order], kind="stable")]
+            new = order[done:]
+            fresh = score_pages(self._table, query, new)
+            chosen, scores = np.concatenate([chosen, new]), np.concatenate([scores, fresh])
+            done = upto
+            if len(scores) >= k:
+                # A last third without a hit means that the rest is not worth scoring.
+                bar = np.partition(scores, len(scores) - k)[len(scores) - k]
+                if not (fresh[-max(1, len(fresh) // 3) :] >= bar).any():
+                    break
+            wanted = 2 * done
+        return best_pages(self._table, query, chosen, scores, k)
+
+    def _refs(self) -> list[PageRef]:
+        t = self._table
+        live = np.flatnonzero(t.alive)
+        return [
+            PageRef(key, t.segments[segment].id, start, count)
+            for key, segment, start, count in zip(
+                t.keys[live].tolist(),
+                t.segment[live].tolist(),
+                t.start[live].tolist(),
+                t.count[live].tolist(),
+                strict=True,
+            )
+        ]
+
+    def _moved(self, stage: FirstStage, table: PageTable) -> FirstStage:
+        """``stage`` for a table without the removed pages."""
+        return stage.moved(table.positions(self._table.keys), len(table))
 
     def has(self, key: int) -> bool:
         """Whether this snapshot holds the page."""
@@ -104,9 +263,6 @@ class VectorIndex:
         first = int(self._table.start[position[0]])
         rows: npt.NDArray[Any] = segment.vectors[first : first + int(self._table.count[position[0]])].numpy()
         return rows
-
-    def optimize(self) -> VectorIndex:
-        return self
 
     def _checked_query(self, query: npt.ArrayLike) -> FloatArray:
         rows = np.ascontiguousarray(query, np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,17 @@ class Snapshots:
                 return self._index
         return None
 
+    def optimize(self, *, force: bool = False) -> VectorIndex | None:
+        """Build or extend the first stage of the current snapshot and cache it; searches go on meanwhile."""
+        index = self.current()
+        if index is None:
+            return None
+        built = index.optimize(force=force)
+        with self._lock:
+            if self._index is index:
+                self._index = built
+        return built
+
     def check(self, fingerprint: str) -> None:
         """Raise :class:`FingerprintError` when the stored vectors are another model's."""
         with self._store.session() as db:
@@ -98,9 +110,10 @@ class Snapshots:
         else:
             from hydra_rag_indexing.snapshot import VectorIndex
 
-            self._index = VectorIndex.build(
-                self._store.segments_dir, _page_refs(refs), dim, self._store.cache_dir
-            )
+            # The first stage's cache belongs to one collection and one model.
+            scope = "\0".join((self._tenant, self._collection, fingerprint or ""))
+            cache = self._store.cache_dir / "search" / hashlib.sha256(scope.encode()).hexdigest()[:32]
+            self._index = VectorIndex.build(self._store.segments_dir, _page_refs(refs), dim, cache)
         self._generation, self._fingerprint, self._refs = generation, fingerprint, refs
 
 

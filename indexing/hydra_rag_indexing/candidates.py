@@ -1,0 +1,325 @@
+"""First stage: which pages are worth exact scoring. Centroids by FAISS, one posting per (page, centroid).
+
+Vectors are grouped round centroids. A centroid's list names the pages that have a vector in its group. For a
+query, every row walks the lists of its best centroids; a page's estimate is the sum over rows of the best
+centroid whose list holds it (pages that a row did not meet get that row's worst centroid). Nothing is stored
+per vector. Related work: PLAID (arXiv 2205.09707) scores centroids against all passages; here only the lists
+near the query are touched.
+
+How far a row walks is a budget of postings, not a number of lists: rows that match everywhere (margins,
+"the") meet long lists and learn little from them, rare words meet short ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hydra_rag.values import FloatArray
+from hydra_rag_indexing.faiss_support import gpu_count, load_faiss
+from hydra_rag_indexing.page_table import IntArray, PageTable
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["FirstStage", "Lists", "centroid_count", "train"]
+
+_ROWS_PER_BLOCK = 1 << 16
+_MOST_LISTS = 512  # a row never walks more
+_DENSE = 4 << 20  # numbers in the row x page matrix of a block of query rows
+
+
+def centroid_count(rows: int) -> int:
+    """About 16 times the root of the number of vectors, a power of two (as in PLAID)."""
+    return int(2 ** np.clip(np.round(np.log2(16.0 * np.sqrt(max(rows, 1)))), 8, 18))
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Postings: list ``c`` is ``pages[starts[c]:starts[c + 1]]``, positions in the page table (int32)."""
+
+    starts: IntArray
+    pages: npt.NDArray[np.int32]
+
+    @classmethod
+    def make(cls, pages: IntArray, centroids: IntArray, count: int) -> Lists:
+        """From (page, centroid) pairs, repeats allowed."""
+        pairs = np.unique(centroids * (1 << 40) + pages)
+        starts = np.searchsorted(pairs, np.arange(count + 1, dtype=np.int64) << 40)
+        return cls(starts.astype(np.int64), (pairs & ((1 << 40) - 1)).astype(np.int32))
+
+    def pairs(self) -> tuple[IntArray, IntArray]:
+        centroids = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+        return self.pages.astype(np.int64), centroids
+
+    @property
+    def nbytes(self) -> int:
+        return self.starts.nbytes // 2 + self.pages.nbytes  # as saved: lengths in 32 bits
+
+
+class FirstStage:
+    """Immutable. ``covered`` says for every position of the page table whether the lists hold it.
+
+    ``centroids``: float32 [n, dim], scaled so that a dot product estimates that of the vectors around it.
+    ``budget``: postings that each query row walks, as a share of the pages. ``candidates``: pages to score
+    exactly for ten hits. ``trained_rows``: vectors there were at training; ``fit``: their mean similarity to
+    their centroid.
+    """
+
+    def __init__(
+        self,
+        centroids: FloatArray,
+        lists: Lists,
+        covered: npt.NDArray[np.bool_],
+        *,
+        budget: float = 0.2,
+        candidates: int = 100,
+        trained_rows: int = 0,
+        fit: float = 1.0,
+    ) -> None:
+        import torch
+
+        self.centroids, self.lists, self.covered = centroids, lists, covered
+        self.budget, self.candidates = budget, candidates
+        self.trained_rows, self.fit = trained_rows, fit
+        self._torch: torch.Tensor = torch.from_numpy(centroids)
+        self._lengths = np.diff(lists.starts)
+        self._assigner: Any = None
+
+    def tuned(self, budget: float, candidates: int) -> FirstStage:
+        return self._changed(self.lists, self.covered, budget=budget, candidates=candidates)
+
+    def _changed(self, lists: Lists, covered: npt.NDArray[np.bool_], **settings: Any) -> FirstStage:
+        kept = {
+            "budget": self.budget,
+            "candidates": self.candidates,
+            "trained_rows": self.trained_rows,
+            "fit": self.fit,
+        }
+        stage = FirstStage(self.centroids, lists, covered, **(kept | settings))
+        stage._assigner = self._assigner
+        return stage
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes as saved (centroids in half precision)."""
+        return self.centroids.nbytes // 2 + self.lists.nbytes
+
+    def estimates(self, query: FloatArray, pages: int, budget: float | None = None) -> FloatArray:
+        """Estimated MaxSim of positions 0 … pages - 1: float32 [pages]; comparable with each other only."""
+        import torch
+
+        share = self.budget if budget is None else budget
+        limit = max(64.0, share * pages)
+        total = np.zeros(pages, np.float32)
+        block = max(1, min(64, _DENSE // max(pages, 1)))
+        most = min(_MOST_LISTS, len(self.centroids))
+        for first in range(0, len(query), block):
+            rows = torch.from_numpy(query[first : first + block])
+            top = (rows @ self._torch.T).topk(most, dim=1, sorted=True)
+            scores, ids = top.values.numpy(), top.indices.numpy()
+            lengths = self._lengths[ids]
+            # Lists before the budget is spent, and the one that spends it.
+            used = (np.cumsum(lengths, 1) - lengths) < limit
+            total += self._walk(scores, ids, lengths, used, pages)
+        return total
+
+    def _walk(
+        self,
+        scores: FloatArray,
+        ids: IntArray,
+        lengths: IntArray,
+        used: npt.NDArray[np.bool_],
+        pages: int,
+    ) -> FloatArray:
+        rows = len(scores)
+        floor = scores[np.arange(rows), used.sum(1) - 1]
+        grid = np.repeat(floor, pages)
+        # Worst list first, so that each page keeps the best score that was written last.
+        row, rank = np.nonzero(used[:, ::-1])
+        rank = used.shape[1] - 1 - rank
+        chosen, count = ids[row, rank], lengths[row, rank]
+        begin = np.cumsum(count) - count
+        where = np.repeat(self.lists.starts[chosen] - begin, count) + np.arange(int(count.sum()))
+        cells = self.lists.pages[where] + np.repeat(row * pages, count)
+        grid[cells] = np.repeat(scores[row, rank], count)
+        summed: FloatArray = grid.reshape(rows, pages).sum(0)
+        return summed
+
+    def grown(self, pages: int) -> FirstStage:
+        """For a table that has more positions now; the new ones are not covered."""
+        if pages == len(self.covered):
+            return self
+        extra = np.zeros(pages - len(self.covered), bool)
+        return self._changed(self.lists, np.concatenate([self.covered, extra]))
+
+    def moved(self, target: IntArray, pages: int) -> FirstStage:
+        """For another table: position ``i`` becomes ``target[i]``, -1 drops it."""
+        owners, centroids = self.lists.pairs()
+        owners = target[owners]
+        kept = owners >= 0
+        covered = np.zeros(pages, bool)
+        covered[target[self.covered & (target >= 0)]] = True
+        return self._changed(Lists.make(owners[kept], centroids[kept], len(self.centroids)), covered)
+
+    def with_pages(self, table: PageTable, positions: IntArray) -> tuple[FirstStage, float]:
+        """Lists that also hold these positions; the centroids stay. Also their mean fit."""
+        owners, centroids, fit = self._assign(table, positions)
+        old = self.lists.pairs()
+        lists = Lists.make(
+            np.concatenate([old[0], owners]), np.concatenate([old[1], centroids]), len(self.centroids)
+        )
+        covered = self.covered.copy()
+        covered[positions] = True
+        return self._changed(lists, covered), fit
+
+    def _assign(self, table: PageTable, positions: IntArray) -> tuple[IntArray, IntArray, float]:
+        if self._assigner is None:
+            self._assigner = _assigner(_directions(self.centroids))
+        owners, centroids, fits = [], [], []
+        for owner, rows in _row_blocks(table, positions):
+            similarity, nearest = self._assigner.search(_directions(rows), 1)
+            owners.append(owner)
+            centroids.append(nearest[:, 0].astype(np.int64))
+            fits.append(similarity[:, 0])
+        if not owners:
+            return np.empty(0, np.int64), np.empty(0, np.int64), self.fit
+        return np.concatenate(owners), np.concatenate(centroids), float(np.concatenate(fits).mean())
+
+
+def train(table: PageTable, *, seed: int = 0) -> FirstStage:
+    """Centroids and lists for the live pages of ``table``. Takes seconds per million vectors.
+
+    Two levels of spherical k-means on a sample: cells first, then centroids within each cell, so that the
+    work grows with the root of the number of centroids.
+    """
+    positions = np.flatnonzero(table.alive)
+    count = centroid_count(table.live_rows)
+    rng = np.random.default_rng(seed)
+    sample = _directions(_sample_rows(table, positions, 40 * count, rng))
+    directions = _two_level_kmeans(sample, count, seed)
+    stage = FirstStage(directions, Lists.make(*_no_pairs(), len(directions)), np.zeros(len(table), bool))
+    owners, nearest, fit = stage._assign(table, positions)
+    lists = Lists.make(owners, nearest, len(directions))
+    scaled = directions * _scales(table, positions, nearest, directions)[:, None]
+    covered = np.zeros(len(table), bool)
+    covered[positions] = True
+    made = FirstStage(scaled, lists, covered, trained_rows=table.live_rows, fit=fit)
+    made._assigner = stage._assigner
+    return made
+
+
+def _no_pairs() -> tuple[IntArray, IntArray]:
+    return np.empty(0, np.int64), np.empty(0, np.int64)
+
+
+def _scales(table: PageTable, positions: IntArray, nearest: IntArray, directions: FloatArray) -> FloatArray:
+    """Length of each centroid: root of (length of its vectors' mean x their mean length).
+
+    A direction alone overrates wide groups (few vectors lie that well), the mean underrates them (the best
+    of several vectors counts); the geometric mean of both was best on all corpora tried.
+    """
+    sums = np.zeros_like(directions)
+    norms = np.zeros(len(directions))
+    done = 0
+    for _, rows in _row_blocks(table, positions):
+        ids = nearest[done : done + len(rows)]
+        done += len(rows)
+        order = np.argsort(ids, kind="stable")
+        bounds = np.flatnonzero(np.diff(ids[order], prepend=-1))
+        sums[ids[order][bounds]] += np.add.reduceat(rows[order], bounds, axis=0)
+        norms += np.bincount(ids, np.linalg.norm(rows, axis=1), minlength=len(directions))
+    count = np.maximum(np.bincount(nearest, minlength=len(directions)), 1)
+    means = np.linalg.norm(sums, axis=1) / count
+    scale: FloatArray = np.sqrt(means * norms / count).astype(np.float32)
+    return scale
+
+
+def _two_level_kmeans(sample: FloatArray, count: int, seed: int) -> FloatArray:
+    faiss = load_faiss()
+    cells = int(2 ** np.round(np.log2(np.sqrt(count))))
+    coarse = _kmeans(sample, min(cells, len(sample)), seed)
+    index = faiss.IndexFlatIP(sample.shape[1])
+    index.add(coarse)
+    nearest = index.search(sample, 1)[1][:, 0]
+    order = np.argsort(nearest, kind="stable")
+    bounds = np.searchsorted(nearest[order], np.arange(len(coarse) + 1))
+    found = []
+    for cell in range(len(coarse)):
+        rows = sample[order[bounds[cell] : bounds[cell + 1]]]
+        share = round(len(rows) / len(sample) * count)
+        if len(rows):
+            found.append(_kmeans(rows, max(1, min(share, len(rows))), seed))
+    directions: FloatArray = np.ascontiguousarray(np.concatenate(found), np.float32)
+    return directions
+
+
+def _kmeans(rows: FloatArray, count: int, seed: int) -> FloatArray:
+    faiss = load_faiss()
+    if count >= len(rows):
+        return rows
+    means = faiss.Kmeans(
+        rows.shape[1],
+        count,
+        niter=8,
+        seed=seed + 1,
+        spherical=True,
+        min_points_per_centroid=1,
+        max_points_per_centroid=64,
+        gpu=gpu_count() > 0,
+    )
+    means.train(rows)
+    centroids: FloatArray = means.centroids
+    return centroids
+
+
+def _assigner(directions: FloatArray) -> Any:
+    """A FAISS index over the centroids themselves: flat while they are few, else in cells."""
+    faiss = load_faiss()
+    dim = directions.shape[1]
+    flat = faiss.IndexFlatIP(dim)
+    if len(directions) <= 2048 or gpu_count():
+        flat.add(directions)
+        return faiss.index_cpu_to_all_gpus(flat) if gpu_count() else flat
+    cells = int(np.sqrt(len(directions)))
+    index = faiss.IndexIVFFlat(flat, dim, cells, faiss.METRIC_INNER_PRODUCT)
+    index.cp.spherical, index.cp.min_points_per_centroid = True, 1
+    index.train(directions)
+    index.add(directions)
+    index.nprobe = max(4, cells // 16)
+    return index
+
+
+def _row_blocks(table: PageTable, positions: IntArray) -> Iterator[tuple[IntArray, FloatArray]]:
+    """(owner position of every row, rows float32) in blocks, pages in the order of ``positions``."""
+    import torch
+
+    ends = np.cumsum(table.count[positions])
+    first = 0
+    while first < len(positions):
+        base = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, base + _ROWS_PER_BLOCK, side="right")))
+        some = positions[first:last]
+        table.verify(some)
+        rows = torch.cat([table.rows(int(position)) for position in some]).float()
+        yield np.repeat(some, table.count[some]), rows.numpy()
+        first = last
+
+
+def _sample_rows(table: PageTable, positions: IntArray, rows: int, rng: np.random.Generator) -> FloatArray:
+    """About ``rows`` rows: whole pages at random, all pages if they are not more."""
+    if table.live_rows > rows:
+        share = rows / table.live_rows
+        positions = np.sort(rng.choice(positions, max(1, int(len(positions) * share)), replace=False))
+    return np.concatenate([block for _, block in _row_blocks(table, positions)])
+
+
+def _directions(rows: FloatArray) -> FloatArray:
+    """Rows of unit length (zero rows stay)."""
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    directions: FloatArray = np.ascontiguousarray(rows / np.maximum(norms, 1e-30), np.float32)
+    return directions
