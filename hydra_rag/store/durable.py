@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from hydra_rag.store.ids import new_id
 
-__all__ = ["copy_hashed", "file_sha256", "fsync_folder", "publish", "write_hashed"]
+__all__ = ["copy_hashed", "file_sha256", "fsync_folder", "make_folder", "publish", "write_hashed"]
 
 _CHUNK = 1 << 20
 

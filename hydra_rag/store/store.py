@@ -36,6 +36,7 @@ class Store:
         self.blobs_dir = directory / "blobs"
         self.pages_dir = directory / "pages"
         self.segments_dir = directory / "segments"
+        self.questions_dir = directory / "questions"
         self.cache_dir = directory / "cache"
         self.tmp_dir = directory / "tmp"
         self.trash_dir = directory / "trash"
@@ -104,6 +105,10 @@ class Store:
 
     def page_image_path(self, tenant: str, sha256: str, suffix: str) -> Path:
         return self.pages_dir / tenant_folder(tenant) / sha256[:2] / f"{sha256}{suffix}"
+
+    def question_image_path(self, tenant: str, sha256: str) -> Path:
+        """An image that somebody asked with, kept so that the turn can be asked again."""
+        return self.questions_dir / tenant_folder(tenant) / f"{sha256}.png"
 
     def segment_path(self, segment_id: str) -> Path:
         return self.segments_dir / f"{segment_id}.safetensors"

@@ -25,13 +25,13 @@ from hydra_rag.store.chat_models import TurnRow
 from hydra_rag.store.models import BlobRow, PageRow, RemovedFileRow, SegmentRow
 from hydra_rag.store.store import Store
 from hydra_rag_indexing.lease import WriteLease
-from hydra_rag_indexing.page_images import SUFFIX
 
 __all__ = ["Garbage", "find_garbage", "sweep", "to_trash"]
 
 _OURS = re.compile(
     r"segments/[0-9a-f]{32}\.safetensors"
     r"|(blobs|pages)/[0-9a-f]{16}/[0-9a-f]{2}/[0-9a-f]{64}(\.[a-z0-9]{1,8})?"
+    r"|questions/[0-9a-f]{16}/[0-9a-f]{64}\.png"
 )
 _GRACE_S = 3600.0
 _TRASH_S = 24 * 3600.0
@@ -116,11 +116,11 @@ def _named(db: Session, store: Store) -> Iterator[str]:
         yield relative(store.page_image_path(tenant, sha, suffix))
     images = select(TurnRow.tenant, TurnRow.image_sha256).where(TurnRow.image_sha256.is_not(None))
     for tenant, image in db.execute(images):
-        yield relative(store.page_image_path(tenant, str(image), SUFFIX))
+        yield relative(store.question_image_path(tenant, str(image)))
 
 
 def _files(store: Store) -> Iterator[tuple[str, int]]:
-    for folder in (store.segments_dir, store.blobs_dir, store.pages_dir):
+    for folder in (store.segments_dir, store.blobs_dir, store.pages_dir, store.questions_dir):
         for directory, _, names in os.walk(folder):
             for name in names:
                 path = Path(directory, name)

@@ -13,7 +13,7 @@ from PIL import Image
 from sqlalchemy import text
 
 from hydra_rag.errors import CorruptionError, FingerprintError, StoreBusyError, UsageError
-from hydra_rag.store import Store
+from hydra_rag.store import Store, chats
 from hydra_rag.testing_fakes import FakeEmbedder
 from hydra_rag.values import MultiVector
 from hydra_rag_indexing.collection import Collection
@@ -244,6 +244,22 @@ def test_the_rest_of_a_crash_is_swept_after_an_hour(
     assert not orphan.exists()
     assert foreign.exists()
     assert any(orphan.name in path.name for path in files(store.trash_dir)), "a day of grace in the trash"
+
+
+def test_the_image_of_a_question_stays_as_long_as_its_turn(store: Store) -> None:
+    path = store.question_image_path("t", "ab" * 32)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"picture")
+    old = time.time() - 2 * 3600
+    os.utime(path, (old, old))
+    session = chats.create_session(store, "t")
+    chats.add_turn(store, "t", session.session_id, "?", image_sha256="ab" * 32)
+    collection = Collection(store, FakeEmbedder)
+    collection.compact()
+    assert path.exists()
+    chats.remove_session(store, "t", session.session_id)
+    collection.compact()
+    assert not path.exists()
 
 
 def test_much_unknown_garbage_stops_the_sweep(store: Store, collection: Collection, source: Source) -> None:
