@@ -1,0 +1,60 @@
+"""Evidence-bound decoding writes what the page prints, or refuses."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hydra_rag.evidence_bound import SpanBound
+
+END = 1
+
+
+def encode(text: str) -> list[int]:
+    return [ord(c) for c in text]
+
+
+def decode_with(bound: SpanBound, scores: torch.Tensor, limit: int = 60) -> str:
+    written: list[int] = []
+    for step in range(limit):
+        ids = torch.tensor([[7, 7, *written]])
+        token = int(bound(ids, scores[step : step + 1].clone()).argmax())  # type: ignore[arg-type]
+        if token == END:
+            break
+        written.append(token)
+    return "".join(map(chr, written))
+
+
+@given(st.integers(0, 10_000))
+def test_whatever_the_scores_the_answer_is_printed_on_the_page(seed: int) -> None:
+    lines = ["Invoice No. INV-70328", "Total due: $2,580.24 (net)", "Clara Parker"]
+    bound = SpanBound(lines, encode, END, 2, "not found")
+    generator = torch.Generator().manual_seed(seed)
+    answer = decode_with(bound, torch.rand(200, 200, generator=generator))
+    assert answer == "not found" or answer in " ".join(lines)
+    assert answer == answer.strip()
+
+
+def test_the_end_comes_only_after_whole_words() -> None:
+    bound = SpanBound(["due: $2,580.24."], encode, END, 0, "no")
+    assert END not in bound.allowed(encode("$2,58"))
+    assert END in bound.allowed(encode("$2,580.24"))
+    assert END in bound.allowed(encode("due"))
+    assert END not in bound.allowed(encode("due: "))
+    assert END not in bound.allowed([])
+
+
+def test_the_refusal_is_always_open() -> None:
+    bound = SpanBound(["abc"], encode, END, 0, "no")
+    assert bound.allowed(encode("n")) == {ord("o")}
+    assert bound.allowed(encode("no")) == {END}
+    assert bound.allowed([]) == {ord("a"), ord("n")}
+
+
+@pytest.mark.parametrize("lines", [[], ["  "]])
+def test_without_text_nothing_is_constrained(lines: list[str]) -> None:
+    scores = torch.rand(1, 20)
+    bound = SpanBound(lines, encode, END, 0, "no")
+    assert torch.equal(bound(torch.tensor([[1]]), scores), scores)  # type: ignore[arg-type]
