@@ -42,7 +42,8 @@ class AdapterSpec:
     ``base``: facts of the base model that the adapter fits (``model_type``, ``hidden_size``, ``layers``,
     ``vocab_size`` and, when known, ``weights``, the fingerprint of its tensors). ``pooling``: ``"none"``
     (one vector per cell), the only one so far. ``page_tokens``, ``answer_tokens``: budgets of visual
-    tokens for an indexed page and for an image shown to the answer view.
+    tokens for an indexed page and for an image shown to the answer view. ``source``: what it was converted
+    from. ``reader``: how the answer view likes to be asked, read by whoever asks; it changes no vector.
     """
 
     dim: int
@@ -53,6 +54,7 @@ class AdapterSpec:
     page_tokens: int = 768
     answer_tokens: int = 1024
     source: str | None = None
+    reader: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         data = {"format": FORMAT, **asdict(self)}

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,11 +82,9 @@ def _on_device(model: HydraModel, work: Callable[[], Any]) -> Any:
 def _files(model: HydraModel) -> tuple[bool, str]:
     from safetensors import safe_open
 
-    from hydra_rag.backbones.load import resolve_folder
-
     loaded = dict(model.base_model.state_dict())
     same = 0
-    for path in sorted(Path(resolve_folder(model.name)).glob("*.safetensors")):
+    for path in sorted(model.folder.glob("*.safetensors")):
         with safe_open(path, framework="pt") as handle:
             for name in handle.keys():  # noqa: SIM118  (not a mapping)
                 # Older checkpoints keep the text model at "model." and the vision tower at "visual.".

@@ -1,7 +1,7 @@
 """`HydraModel`: one set of weights that retrieves, looks and answers.
 
-See ``views.py`` for how two module trees share every tensor, and ``scheduler.py`` for who owns the device.
-Every method may be called from any thread.
+``views.py``: how module trees share every tensor; ``scheduler.py``: who owns the device. Every method may be
+called from any thread.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class HydraModel:
 
     ``base_model``: the plain transformers model (the answer view; its weights must not be changed).
     ``retrieval``: the retrieval view, ``None`` without an adapter. ``processor``: see ``processor.py``.
+    ``name``: as it was asked for; ``folder``: where its files are.
     """
 
     def __init__(
@@ -54,12 +55,14 @@ class HydraModel:
         profile: Profile,
         *,
         name: str,
+        folder: Path,
         cache_dir: Path | None = None,
     ) -> None:
         self.base_model = base_model
         self.processor = processor
         self.profile = profile
         self.name = name
+        self.folder = folder
         self.retrieval: RetrievalView | None = None
         self.scheduler = Scheduler(convert=as_hydra_error, on_start=lambda: torch.set_grad_enabled(False))
         self.vision = VisionCache(tower_identity(base_model, processor), folder=cache_dir)
@@ -89,7 +92,7 @@ class HydraModel:
         base, profile = load_base(folder, pick_dtype(dtype, place), place)
         processor = HydraProcessor.from_folder(folder, base.config)
         features = None if cache_dir is None else Path(cache_dir) / "vision"
-        model = cls(base, processor, profile, name=str(name_or_path), cache_dir=features)
+        model = cls(base, processor, profile, name=str(name_or_path), folder=folder, cache_dir=features)
         if adapter is None and (folder / "adapter" / "hydra.json").is_file():
             model.load_adapter(folder / "adapter")
         elif adapter is not None:
@@ -123,8 +126,8 @@ class HydraModel:
 
         ``unique_bytes``: all distinct storage of this engine (both views, adapter, projection).
         ``two_models_bytes``: a generator and a retriever (the same class with the adapter) loaded apart.
-        ``two_models_headless_bytes``: the same with a retriever that has no separate output layer.
-        ``adapter_bytes``: LoRA and projection. ``base_bytes``: the plain model.
+        ``two_models_headless_bytes``: the same, the retriever without output layer. ``adapter_bytes``: LoRA
+        and projection. ``base_bytes``: the plain model.
         """
         parts = [] if self.retrieval is None else [self.retrieval.peft_model, self.retrieval.projection]
         return views.memory_report(self.base_model, parts)
@@ -147,7 +150,7 @@ class HydraModel:
         random: bool = False,
         spec: adapters.AdapterSpec | None = None,
     ) -> RetrievalView:
-        """Attach a fresh adapter, to be trained. Returns the retrieval view.
+        """Attach a fresh adapter, to be trained; returns the view.
 
         LoRA starts as an exact identity (its second matrix is zero) unless ``random`` asks for noise in
         both, as tests do. The projection starts with a seeded normal distribution.
@@ -205,8 +208,6 @@ class HydraModel:
         """One multi-vector per query (text, image, or both), all of its tokens, without boxes."""
         view = self._view()
         prompts = [query_prompt(self.processor, view.spec, item, max_tokens=max_tokens) for item in items]
-        if not prompts:
-            return []
         return self._embed(prompts, size=batch_size or self._batch_size, view=view, boxes=False).result()
 
     @property
