@@ -21,6 +21,7 @@ from pydantic_settings import (
 from pydantic_settings.exceptions import SettingsError
 
 from hydra_rag.errors import UsageError
+from hydra_rag_api.server.limits import ServerSettings
 
 __all__ = ["PROJECT_FILE", "Settings", "load_settings", "user_config_file"]
 
@@ -70,7 +71,12 @@ class Settings(BaseSettings):
     pages: int = Field(3, ge=1, le=100, description="pages shown to the model per question, at most")
     text_layer: bool = Field(True, description="let prompts and checks use the text layer of pages")
     threshold: float | None = Field(None, ge=0, le=1, description="confidence under which: not found")
+    max_new_tokens: int | None = Field(None, ge=1, description="length of an answer (default: the model's)")
     max_seconds: float = Field(600.0, gt=0, description="time limit of one answer")
+    server: ServerSettings = Field(
+        default_factory=lambda: ServerSettings(),  # type: ignore[call-arg]
+        description="address and limits of `hydra-rag serve`",
+    )
 
     @field_validator("store", "cache_dir")
     @classmethod

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hydra_rag import __version__
-from hydra_rag_api.cli import admin, ask, documents, learn, sessions
+from hydra_rag_api.cli import admin, ask, documents, learn, serve, sessions
 
 __all__ = ["app"]
 
@@ -46,4 +46,5 @@ documents.register(app)
 ask.register(app)
 sessions.register(app)
 learn.register(app)
+serve.register(app)
 admin.register(app)

@@ -1,0 +1,116 @@
+"""Where on a page a query is: strength per cell, per token, as numbers and as a picture.
+
+From the stored vectors and the query's, so it is what retrieval saw and costs no pass over the page.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hydra_rag_api.server.errors import ApiError
+
+if TYPE_CHECKING:
+    from hydra_rag.values import FloatArray, MultiVector
+    from hydra_rag_agents.facade import HydraRAG
+
+__all__ = ["Heat", "Queries", "heat_of", "heat_picture"]
+
+_SIDE = 640
+# A dark red to yellow ramp: (strength, red, green, blue).
+_RAMP = np.array(
+    [[0.0, 60, 9, 110], [0.25, 130, 20, 110], [0.5, 220, 60, 60], [0.75, 250, 140, 20], [1.0, 255, 225, 60]],
+    np.float32,
+)
+
+
+class Queries:
+    """Embedded queries, bounded: the same few are asked for many pages and tokens. Keys hold the tenant."""
+
+    def __init__(self, most: int = 128) -> None:
+        self._most = most
+        self._known: OrderedDict[tuple[str, str], MultiVector] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, tenant: str, query: str) -> MultiVector | None:
+        with self._lock:
+            found = self._known.get((tenant, query))
+            if found is not None:
+                self._known.move_to_end((tenant, query))
+            return found
+
+    def put(self, tenant: str, query: str, vectors: MultiVector) -> None:
+        with self._lock:
+            self._known[tenant, query] = vectors
+            while len(self._known) > self._most:
+                self._known.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """``values`` float32 [cells]; ``weights`` float32 [tokens]; ``labels`` one per token."""
+
+    values: FloatArray
+    weights: FloatArray
+    labels: tuple[str, ...]
+    score: float
+
+
+def heat_of(engine: HydraRAG, query: str, vectors: MultiVector, page: MultiVector, token: int | None) -> Heat:
+    """The map of a whole query, or of one of its tokens. Raises :class:`ApiError` 404 for an unknown one."""
+    from hydra_rag.evidence import evidence_map, row_weights
+    from hydra_rag.maxsim import similarity_map
+
+    similarities = similarity_map(vectors.vectors, page.vectors)
+    weights = row_weights(similarities)
+    if token is not None and token >= len(similarities):
+        raise ApiError(404, "not_found", f"The query has {len(similarities)} tokens, counted from 0.")
+    chosen = similarities if token is None else similarities[token : token + 1]
+    values = evidence_map(chosen, None if token is None else [1.0])
+    labels = token_labels(engine, query, len(similarities))
+    return Heat(values, weights, labels, float(similarities.max(1).sum()))
+
+
+def token_labels(engine: HydraRAG, query: str, count: int) -> tuple[str, ...]:
+    """What each query vector stands for, where the model can say."""
+    model: Any = engine.model
+    labels: list[str] = []
+    if getattr(model, "retrieval", None) is not None:
+        from hydra_rag.embedding import query_prompt
+
+        prompt = query_prompt(model.processor, model.retrieval.spec, query)
+        labels = [str(model.processor.tokenizer.decode([int(i)])) for i in prompt.token_ids]
+    elif len(query.split()) == count:
+        labels = query.split()
+    if len(labels) != count:
+        labels = [f"token {index}" for index in range(count)]
+    return tuple(labels)
+
+
+def heat_picture(heat: Heat, boxes: np.ndarray[Any, Any], width: int, height: int) -> bytes:
+    """A PNG of the page's shape to lay over its image: the stronger, the more opaque."""
+    from PIL import Image
+
+    scale = min(1.0, _SIDE / max(width, height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # A coarse canvas, enlarged smoothly: cells are what is known, not pixels.
+    coarse = min(1.0, 160 / max(width, height))
+    field = np.zeros((max(1, round(height * coarse)), max(1, round(width * coarse))), np.float32)
+    for (left, top, right, bottom), value in zip(boxes * coarse, heat.values, strict=True):
+        x0, y0 = int(left), int(top)
+        part = field[y0 : max(y0 + 1, int(np.ceil(bottom))), x0 : max(x0 + 1, int(np.ceil(right)))]
+        np.maximum(part, value, out=part)
+    smooth = Image.fromarray(np.uint8(np.clip(field, 0, 1) * 255)).resize(size, Image.Resampling.BICUBIC)
+    strength = np.asarray(smooth, np.float32) / 255
+    rgba = np.empty((*strength.shape, 4), np.uint8)
+    for channel in range(3):
+        rgba[..., channel] = np.interp(strength, _RAMP[:, 0], _RAMP[:, channel + 1])
+    rgba[..., 3] = np.clip(strength, 0, 1) ** 0.8 * 210
+    out = io.BytesIO()
+    Image.fromarray(rgba).save(out, "PNG", compress_level=3)
+    return out.getvalue()

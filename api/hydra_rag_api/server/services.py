@@ -1,0 +1,139 @@
+"""What the endpoints share: engines over one model, the queue, the ingest worker, the state of the server."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal
+
+from hydra_rag_api.server.admission import Admission
+from hydra_rag_api.server.limits import ServerSettings
+from hydra_rag_api.server.metrics import Metrics
+from hydra_rag_api.server.worker import IngestWorker
+
+if TYPE_CHECKING:
+    from hydra_rag.store.store import Store
+    from hydra_rag_agents.facade import HydraRAG
+    from hydra_rag_agents.state import AskSettings
+
+__all__ = ["Services", "State"]
+
+log = logging.getLogger(__name__)
+State = Literal["starting", "loading", "ready", "failed", "stopping"]
+_MAX_ENGINES = 256
+
+
+class Services:
+    """Made once per server. ``rag``: the engine whose model and store all tenants share.
+
+    ``require_keys``: whether every request needs a key; ``None``: as soon as the store has one.
+    ``ask_defaults``: settings of questions where a request does not name them.
+    """
+
+    def __init__(
+        self,
+        rag: HydraRAG,
+        settings: ServerSettings | None = None,
+        *,
+        require_keys: bool | None = None,
+        ask_defaults: AskSettings | None = None,
+        ocr: str = "auto",
+    ) -> None:
+        from hydra_rag_agents.state import AskSettings
+
+        self.rag = rag
+        self.settings = settings or ServerSettings()  # type: ignore[call-arg]
+        self.require_keys = require_keys
+        self.ask_defaults = ask_defaults or AskSettings()
+        self.ocr = ocr
+        limits = self.settings
+        self.admission = Admission(
+            limits.chat_running, limits.chat_waiting, limits.chat_per_tenant, limits.chat_wait_seconds
+        )
+        self.metrics = Metrics(self)
+        self.worker = IngestWorker(rag)
+        self.threads = ThreadPoolExecutor(limits.chat_running + 2, thread_name_prefix="hydra-ask")
+        #: Paths that need no key; the web page adds its own.
+        self.public_paths: set[str] = {"/healthz", "/readyz", "/health", "/version"}
+        self.public_prefixes: set[str] = set()
+        #: Where a browser without a key is sent, when the web page has such a place.
+        self.login_path: str | None = None
+        self.state: State = "starting"
+        self.started = time.time()
+        self.stopping = threading.Event()
+        self.streams: set[threading.Event] = set()
+        self._engines: OrderedDict[tuple[str, str], HydraRAG] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loader: threading.Thread | None = None
+
+    @property
+    def store(self) -> Store:
+        return self.rag.store
+
+    @property
+    def model_name(self) -> str:
+        return "hydra-rag"
+
+    def engine(self, tenant: str, collection: str | None = None) -> HydraRAG:
+        """The engine of a tenant's collection; cheap, nothing is loaded."""
+        key = (tenant, collection or self.rag.collection_name)
+        with self._lock:
+            engine = self._engines.pop(key, None) or self.rag.for_tenant(*key)
+            self._engines[key] = engine
+            while len(self._engines) > _MAX_ENGINES:
+                self._engines.popitem(last=False)
+            return engine
+
+    # -- life ------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Open the store, then load the model and begin with waiting ingest jobs in the background."""
+        from hydra_rag_api.server.recovery import recover
+
+        recover(self.store)
+        self.state = "loading"
+        self._loader = threading.Thread(target=self._load, name="hydra-load", daemon=True)
+        self._loader.start()
+
+    def _load(self) -> None:
+        try:
+            model: Any = self.rag.model
+            model.fingerprint  # noqa: B018 - computed once, here rather than in the first question
+        except Exception:
+            log.exception("the model could not be loaded")
+            self.state = "failed"
+            return
+        if self.state == "loading":
+            self.state = "ready"
+            self.worker.start()
+
+    async def stop(self) -> None:
+        """Refuse new work, let answers end for a while, put ingest work back, close the engine."""
+        if self.state == "stopping":
+            return
+        self.begin_stop()
+        deadline = time.monotonic() + self.settings.drain_seconds
+        while self.admission.running and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        for stream in list(self.streams):
+            stream.set()
+        while self.admission.running and time.monotonic() < deadline + 3:
+            await asyncio.sleep(0.05)
+        await asyncio.to_thread(self._close)
+
+    def begin_stop(self) -> None:
+        """From now on the server is not ready and takes no questions. Safe to call again."""
+        self.state = "stopping"
+        self.stopping.set()
+        self.admission.close()
+
+    def _close(self) -> None:
+        self.worker.stop()
+        self.threads.shutdown(wait=False, cancel_futures=True)
+        if self._loader is not None:
+            self._loader.join(timeout=10)
+        self.rag.close()
