@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hydra_rag.geometry import Box
+from hydra_rag.lines import group_lines
 from hydra_rag.values import QueryItem
 from hydra_rag_agents.citations import Evidence, cite, weigh
 from hydra_rag_agents.policy import Draft, Gaze, Glance, Judgement, Search, View
@@ -29,6 +30,7 @@ class Prepared:
     pages: tuple[PageId, ...]
     boxes: tuple[Box, ...]
     text: str
+    evidence: tuple[str, ...]
     max_new_tokens: int
     cost: Cost
 
@@ -66,7 +68,10 @@ def prepare_look(library: Library, reader: Reader, turn: Turn, view: View, actio
     new = min(turn.settings.max_new_tokens or profile.max_new_tokens, profile.max_new_tokens)
     images = len(pages) + len(boxes) + (turn.image is not None and profile.style != "nano")
     cost = Cost(steps=1, pages=len(pages), crops=len(boxes), tokens=reader.tokens(images, text, new))
-    return Prepared(pages, boxes, text, new, cost)
+    lines: tuple[str, ...] = ()
+    if profile.bound and turn.settings.text_layer:
+        lines = tuple(line.text for page in pages for line in group_lines(library.words(page)))
+    return Prepared(pages, boxes, text, lines, new, cost)
 
 
 def begin_look(library: Library, reader: Reader, turn: Turn, prepared: Prepared) -> Reading:

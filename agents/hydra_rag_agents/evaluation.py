@@ -118,7 +118,7 @@ class _Reading:
 
     def read(self, reader: Reader, page: EvalPage, image: Image.Image, line: Line) -> dict[str, Any]:
         box = line.box.pad(max(2, line.box.height // 5)).clip(*image.size)
-        new = min(_READ_TOKENS, max(reader.profile.max_new_tokens, 2 * len(line.text) + 8))
+        new = min(_READ_TOKENS, len(line.text.encode()) + 16)
         reading = reader.read([image.crop(box)], READ_PROMPT, max_new_tokens=new, seed=0)
         for _ in reading:
             pass
@@ -155,7 +155,8 @@ class _Answers:
         profile = reader.profile
         text = choose_lines(page.words, asked.question, profile.text_chars) if text_layer else ""
         prompt = glance_prompt(profile, Turn(asked.question, AskSettings()), [(page.image, text)])
-        reading = reader.read([image], prompt, max_new_tokens=profile.max_new_tokens, seed=0)
+        lines = [line.text for line in group_lines(page.words)] if text_layer and profile.bound else []
+        reading = reader.read([image], prompt, max_new_tokens=profile.max_new_tokens, seed=0, evidence=lines)
         for _ in reading:
             pass
         result = reading.result

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Generator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra_rag.errors import CancelledError, NotFoundError
@@ -130,25 +131,23 @@ class Conversation:
     def _keep(self, image: Image.Image) -> str:
         """Store a question's own image, so that the turn can be asked again."""
         from hydra_rag.store.durable import make_folder, write_hashed
-        from hydra_rag.store.ids import tenant_folder
 
-        folder = self._store.directory / "questions" / tenant_folder(self._tenant)
-        make_folder(folder)
+        def place(sha256: str) -> Path:
+            return self._store.question_image_path(self._tenant, sha256)
+
+        make_folder(place("0").parent)
         data = io.BytesIO()
         image.convert("RGB").save(data, "PNG")
-        sha, _ = write_hashed(data.getvalue(), self._store.tmp_dir, lambda name: folder / f"{name}.png")
+        sha, _ = write_hashed(data.getvalue(), self._store.tmp_dir, place)
         return sha
 
     def image(self, turn: StoredTurn) -> Image.Image | None:
         """The image that came with a stored question."""
         from PIL import Image
 
-        from hydra_rag.store.ids import tenant_folder
-
         if turn.image_sha256 is None:
             return None
-        folder = self._store.directory / "questions" / tenant_folder(self._tenant)
-        path = folder / f"{turn.image_sha256}.png"
+        path = self._store.question_image_path(self._tenant, turn.image_sha256)
         if not path.is_file():
             raise NotFoundError(f"The image of turn {turn.turn_id} is gone: it can't be replayed.")
         with Image.open(path) as picture:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from hydra_rag.prompts import NOT_FOUND_TEXT
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta
 from hydra_rag_agents.state import ReaderProfile, Reading
 
@@ -18,7 +19,7 @@ __all__ = ["NANO", "ModelReader", "image_message", "profile_of"]
 
 #: A small trained model: one page a prompt, a few characters of text layer, short values.
 NANO = ReaderProfile(
-    style="nano", image_tokens=1024, text_chars=400, max_new_tokens=48, threshold=0.2, sure=0.9
+    style="nano", image_tokens=1024, text_chars=400, max_new_tokens=48, threshold=0.2, sure=0.9, bound=True
 )
 #: Template tokens round the content; generous.
 _OVERHEAD = 64
@@ -59,11 +60,20 @@ class ModelReader:
     def fingerprint(self) -> str:
         return self._model().fingerprint
 
-    def read(self, images: Sequence[Image.Image], text: str, *, max_new_tokens: int, seed: int) -> Reading:
-        stream = self._model().stream(
-            image_message(images, text), seed=seed, max_new_tokens=max_new_tokens, do_sample=False
-        )
-        return StreamReading(stream)
+    def read(
+        self,
+        images: Sequence[Image.Image],
+        text: str,
+        *,
+        max_new_tokens: int,
+        seed: int,
+        evidence: Sequence[str] = (),
+    ) -> Reading:
+        model = self._model()
+        options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "do_sample": False}
+        if evidence and self.profile.bound:
+            options["logits_processor"] = [_bound_to(evidence, model)]
+        return StreamReading(model.stream(image_message(images, text), seed=seed, **options))
 
     def tokens(self, images: int, text: str, max_new_tokens: int) -> int:
         # A token stands for at least one byte; every image is cut to its budget.
@@ -71,6 +81,27 @@ class ModelReader:
 
     def embed(self, item: QueryItem) -> MultiVector:
         return self._model().embed_queries([item])[0]
+
+
+def _bound_to(evidence: Sequence[str], model: HydraModel) -> Any:
+    """Keeps an answer inside ``evidence``; the prompt's length is learnt from the first token's turn."""
+    from hydra_rag.evidence_bound import SpanBound
+
+    tokenizer = model.processor.tokenizer
+    ends = model.base_model.generation_config.eos_token_id
+    bound: SpanBound | None = None
+
+    def encode(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False))
+
+    def keep(input_ids: Any, scores: Any) -> Any:
+        nonlocal bound
+        if bound is None:
+            end = ends[0] if isinstance(ends, list) else int(ends)
+            bound = SpanBound(evidence, encode, end, input_ids.shape[1], NOT_FOUND_TEXT)
+        return bound(input_ids, scores)
+
+    return keep
 
 
 class StreamReading:

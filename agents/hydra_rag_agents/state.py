@@ -201,7 +201,8 @@ class ReaderProfile:
 
     ``image_tokens``: upper bound of visual tokens an image costs. ``text_chars``: characters of text
     layer a prompt may carry (0: none). ``threshold``: confidence under which an answer is not given.
-    ``sure``: confidence of the first page's answer at which no further page is asked.
+    ``sure``: confidence of the first page's answer at which no further page is asked. ``bound``: answers
+    are kept to runs of words that the page's text layer holds (models with one token a character).
     """
 
     style: Literal["nano", "instruct"] = "instruct"
@@ -210,6 +211,7 @@ class ReaderProfile:
     max_new_tokens: int = 256
     threshold: float = 0.2
     sure: float = 0.9
+    bound: bool = False
 
 
 class Reading(Protocol):
@@ -235,8 +237,16 @@ class Reader(Protocol):
     def fingerprint(self) -> str: ...
 
     def read(
-        self, images: Sequence[Image.Image], text: str, *, max_new_tokens: int, seed: int
-    ) -> Reading: ...
+        self,
+        images: Sequence[Image.Image],
+        text: str,
+        *,
+        max_new_tokens: int,
+        seed: int,
+        evidence: Sequence[str] = (),
+    ) -> Reading:
+        """Start reading. ``evidence``: lines that the answer must be a part of (none: anything goes)."""
+        ...
 
     def tokens(self, images: int, text: str, max_new_tokens: int) -> int:
         """Upper bound of what :meth:`read` may use: prompt and new tokens together."""

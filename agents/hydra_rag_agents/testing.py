@@ -132,13 +132,23 @@ class ScriptedReader:
     readings: list[ScriptedReading] = field(default_factory=list)
     prompts: list[str] = field(default_factory=list)
     shown: list[int] = field(default_factory=list)
+    evidence: list[tuple[str, ...]] = field(default_factory=list)
 
-    def read(self, images: Sequence[Image.Image], text: str, *, max_new_tokens: int, seed: int) -> Reading:
+    def read(
+        self,
+        images: Sequence[Image.Image],
+        text: str,
+        *,
+        max_new_tokens: int,
+        seed: int,
+        evidence: Sequence[str] = (),
+    ) -> Reading:
         answer, confidence = self.script(images, text)
         used = len(images) * self.profile.image_tokens + len(text)
         reading = ScriptedReading(answer, confidence, max_new_tokens, used)
         self.readings.append(reading)
         self.prompts.append(text)
+        self.evidence.append(tuple(evidence))
         self.shown.append(len(images))
         return reading
 

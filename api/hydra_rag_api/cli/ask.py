@@ -188,6 +188,7 @@ def _ask_settings(
         gaze=gaze,  # type: ignore[arg-type]
         text_layer=chosen.text_layer,
         threshold=chosen.threshold,
+        max_new_tokens=chosen.max_new_tokens,
         documents=tuple(documents) if documents else None,
         seconds=chosen.max_seconds,
     )
