@@ -5,23 +5,23 @@ SHELL := bash
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
-EXTRAS ?= cpu,dev
+EXTRAS ?= cpu,server,dev
 PYTHON ?=
 SEED ?= 7
 DEMO_DIR ?= demo-out
 ARGS ?=
 export PYTHON
 
+comma := ,
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(subst $(comma),-,$(EXTRAS))
-comma := ,
 
 .PHONY: help setup demo test test-faults lint bench serve examples clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## make .venv with pinned versions (PYTHON=..., TORCH_INDEX=..., EXTRAS=cpu,dev)
+setup: $(STAMP) ## make .venv with pinned versions (PYTHON=..., TORCH_INDEX=..., EXTRAS=cpu,server,dev)
 
 $(STAMP): pyproject.toml constraints.txt scripts/setup.sh
 	@scripts/setup.sh "$(VENV)" -e ".[$(EXTRAS)]"
@@ -46,7 +46,6 @@ bench: $(STAMP) ## benchmarks against the targets (minutes)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 serve: $(STAMP) ## HTTP server and web page on 127.0.0.1:8000
-	@scripts/setup.sh "$(VENV)" -e ".[$(EXTRAS),server]"
 	$(BIN)/hydra-rag serve $(ARGS)
 
 examples: $(STAMP) ## make the example documents anew (SEED=n)
