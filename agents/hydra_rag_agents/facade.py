@@ -16,7 +16,7 @@ from hydra_rag_agents.events import Event, Started
 from hydra_rag_agents.history import Conversation, pasts, turn_json
 from hydra_rag_agents.library import CollectionLibrary
 from hydra_rag_agents.loop import run
-from hydra_rag_agents.memory import follow_up
+from hydra_rag_agents.memory import Past, follow_up
 from hydra_rag_agents.reader import ModelReader
 from hydra_rag_agents.result import AskResult, collect, load_image, make_settings, query_item
 from hydra_rag_agents.state import AskSettings, Turn
@@ -213,10 +213,16 @@ class HydraRAG:
         image: Image.Image | str | Path | None = None,
         session: str | None = None,
         settings: AskSettings | None = None,
+        past: Sequence[Past] | None = None,
+        keep: bool = True,
         **changes: Any,
     ) -> Generator[Event]:
         """As :meth:`ask`, event by event. Closing the generator stops the model and stores the turn as
-        interrupted."""
+        interrupted.
+
+        ``past``: what was said before, in place of the session's turns. ``keep=False``: nothing is stored,
+        and the events begin without :class:`Started`.
+        """
         if not question.strip():
             raise UsageError("The question is empty.")
         chosen = make_settings(settings, changes)
@@ -224,10 +230,15 @@ class HydraRAG:
             self.collection.document(document)
         picture = load_image(image)
         talk = self.conversation
-        past = pasts(talk.turns(session)) if session is not None else []
+        if past is None:
+            past = pasts(talk.turns(session)) if session is not None else []
+        turn = follow_up(Turn(question, chosen, picture), past)
+        if not keep:
+            with closing(run(CollectionLibrary(self.collection), self._reader, turn)) as events:
+                yield from events
+            return
         fingerprint = self._reader.fingerprint
         session_id = talk.open(session, question)
-        turn = follow_up(Turn(question, chosen, picture), past)
         turn_id = talk.begin(session_id, question, chosen, fingerprint, picture)
         yield Started(session_id, turn_id)
         library = CollectionLibrary(self.collection)
