@@ -196,16 +196,17 @@ def finish_document(db: Session, store: Store, tenant: str, document_id: str, pa
         raise NotFoundError("The document was removed while it was being ingested.")
     row.state, row.page_count, row.added = "ready", page_count, now()
     db.flush()
-    old = db.scalars(
-        select(DocumentRow.id).where(
+    old = db.execute(
+        select(DocumentRow.id, DocumentRow.state).where(
             DocumentRow.tenant == tenant,
             DocumentRow.collection == row.collection,
             DocumentRow.path == row.path,
             DocumentRow.id != document_id,
         )
     ).all()
-    remove_documents(db, store, tenant, old)
-    return list(old)
+    remove_documents(db, store, tenant, [other for other, _ in old])
+    # An older version that was never ready is no version that anybody saw.
+    return [other for other, state in old if state == "ready"]
 
 
 def remove_documents(db: Session, store: Store, tenant: str, document_ids: Iterable[str]) -> None:

@@ -17,7 +17,7 @@ from hydra_rag_indexing import jobs
 from hydra_rag_indexing.events import IngestEvent, IngestResult
 from hydra_rag_indexing.ingest import IngestRun
 from hydra_rag_indexing.lease import WriteLease
-from hydra_rag_indexing.page_images import load_page_image
+from hydra_rag_indexing.page_images import crop_page, load_page_image
 from hydra_rag_indexing.pipeline import Settings
 from hydra_rag_indexing.snapshots import Snapshots
 
@@ -209,16 +209,7 @@ class Collection:
         where that gives more pixels, else cut from the stored image and enlarged."""
         info = self.page(document_id, page)
         box = Box(*box).clip(info.width, info.height)
-        if scale > 1.0:
-            from hydra_rag_indexing.files import render_region
-
-            try:
-                return render_region(self.original_path(document_id), page, box, scale)
-            except (HydraError, OSError):
-                pass  # the stored image serves as well, with fewer pixels
-        crop = self.page_image(document_id, page).crop(box)
-        size = (max(1, round(box.width * scale)), max(1, round(box.height * scale)))
-        return crop if crop.size == size else crop.resize(size)
+        return crop_page(self.store, self.tenant, info, box, scale, lambda: self.original_path(document_id))
 
     # -- search --------------------------------------------------------------------------------
 

@@ -7,16 +7,18 @@ time here is time that the model waits.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
 
-from hydra_rag.errors import CorruptionError
+from hydra_rag.errors import CorruptionError, HydraError
+from hydra_rag.geometry import Box
 from hydra_rag.store.durable import write_hashed
 from hydra_rag.store.records import PageInfo
 from hydra_rag.store.store import Store
 
-__all__ = ["SUFFIX", "load_page_image", "store_page_image"]
+__all__ = ["SUFFIX", "crop_page", "load_page_image", "store_page_image"]
 
 SUFFIX = ".png"
 
@@ -46,3 +48,22 @@ def load_page_image(store: Store, tenant: str, page: PageInfo) -> Image.Image:
             f"The image of page {page.page} has the wrong size: run `hydra-rag doctor --repair`."
         )
     return loaded
+
+
+def crop_page(
+    store: Store, tenant: str, page: PageInfo, box: Box, scale: float, original: Callable[[], Path]
+) -> Image.Image:
+    """``box`` of a page, ``scale`` times larger, drawn from the original where that gives more pixels.
+
+    ``box`` lies inside the page. Raises :class:`CorruptionError` when neither source can be read.
+    """
+    size = (max(1, round(box.width * scale)), max(1, round(box.height * scale)))
+    if scale > 1.0:
+        from hydra_rag_indexing.files import render_region
+
+        try:
+            return render_region(original(), page.page, box, scale)
+        except (HydraError, OSError):
+            pass  # the stored image serves as well, with fewer pixels
+    crop = load_page_image(store, tenant, page).crop(box)
+    return crop if crop.size == size else crop.resize(size)

@@ -21,9 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
-
 from hydra_rag.errors import (
     FileError,
     HydraError,
@@ -32,11 +29,12 @@ from hydra_rag.errors import (
     OutOfMemoryError,
     StoreError,
 )
-from hydra_rag.store import changes, documents
-from hydra_rag.store.durable import copy_hashed, file_sha256
-from hydra_rag.store.models import DocumentRow, PageRow, PageVectorsRow
-from hydra_rag.store.records import BlobInfo, NewPage
+from hydra_rag.store import changes
+from hydra_rag.store.durable import file_sha256
+from hydra_rag.store.models import DocumentRow
+from hydra_rag.store.records import NewPage
 from hydra_rag.store.store import Store
+from hydra_rag_indexing.admission import Admission, Target
 from hydra_rag_indexing.events import IngestError, IngestResult
 from hydra_rag_indexing.lease import WriteLease
 from hydra_rag_indexing.page_images import SUFFIX, store_page_image
@@ -74,15 +72,6 @@ class _Page:
     image: Image.Image
 
 
-@dataclass(slots=True)
-class _Target:
-    """The working document of one file."""
-
-    id: str
-    blob: BlobInfo
-    done: set[int]
-
-
 class Ingestor:
     """Ingests files into one collection under a held lease. Not for use by several threads."""
 
@@ -104,6 +93,11 @@ class Ingestor:
         self.settings = settings or Settings()
         self.model_seconds = 0.0
         self._embedder = embedder
+        self._admission = Admission(store, lease, tenant, collection, options=options, model=model)
+
+    def abandon(self, source: str) -> None:
+        """Remove what a file that can't be read left behind; the version before it stays."""
+        self._admission.abandon(source)
 
     def run(self, source: str, on_pages: Callable[[int, int | None], None]) -> IngestResult:
         """Ingest ``source``. Errors of this file become its result; errors of the store or model raise."""
@@ -140,87 +134,22 @@ class Ingestor:
         media_type = identify(path, Limits()).media_type
         sha = _hash(path)
         if not self.options.get("force"):
-            known = self._already_there(path, source, sha)
+            known = self._admission.known(path, source, sha)
             if known is not None:
                 return known
         self._check_space(path)
-        target = self._start(path, media_type)
+        target = self._admission.start(path, media_type, self._embedder())
         if target.blob.sha256 != sha and not self.options.get("force"):
             # The file changed between hashing and copying; what was copied decides.
-            known = self._already_there(path, source, target.blob.sha256)
+            known = self._admission.known(path, source, target.blob.sha256)
             if known is not None:
+                self.abandon(source)
                 return known
         total, replaced = self._pages(path, target, on_pages)
         return IngestResult(source, target.id, total, "replaced" if replaced else "indexed")
 
-    def _already_there(self, path: Path, source: str, sha: str) -> IngestResult | None:
-        """The result when this content is stored: a no-op, or a rename that only changes the path."""
-        ready = select(DocumentRow).where(
-            DocumentRow.tenant == self.tenant,
-            DocumentRow.collection == self.collection,
-            DocumentRow.state == "ready",
-        )
-        with self.store.session() as db:
-            same = db.scalars(ready.where(DocumentRow.sha256 == sha).order_by(DocumentRow.id)).all()
-            here = db.scalar(ready.where(DocumentRow.path == str(path), DocumentRow.sha256 != sha))
-        if not same:
-            return None
-        kept = next((row for row in same if row.path == str(path)), same[0])
-        moved = kept.path != str(path) and not os.path.exists(kept.path)
-        if moved or here is not None:
-            with self.store.write() as db:
-                self.lease.fence(db)
-                row = db.get(DocumentRow, kept.id)
-                if row is None:
-                    return None
-                if here is not None:
-                    changes.remove_documents(db, self.store, self.tenant, [here.id])
-                if moved:
-                    row.path, row.name = str(path), self._name(path)
-        status = "unchanged" if here is None else "replaced"
-        return IngestResult(source, kept.id, kept.page_count, status)  # type: ignore[arg-type]
-
-    def _start(self, path: Path, media_type: str) -> _Target:
-        """Store the original and find or make the working document."""
-        suffix = _safe_suffix(path)
-        try:
-            sha, size, _ = copy_hashed(
-                path,
-                self.lease.tmp,
-                lambda sha: self.store.blob_path(self.tenant, sha, self._suffix(sha, suffix)),
-            )
-        except FileNotFoundError as error:
-            raise FileError(f"{path.name} disappeared while it was read.", code="not_found") from error
-        blob = documents.blob_of(self.store, self.tenant, sha) or BlobInfo(sha, size, suffix, media_type)
-        embedder = self._embedder()
-        with self.store.write() as db:
-            self.lease.fence(db, visible=False)
-            changes.claim_collection(
-                db,
-                self.tenant,
-                self.collection,
-                fingerprint=embedder.fingerprint,
-                dim=embedder.dim,
-                model=self.model,
-            )
-            changes.add_blob(db, self.tenant, blob)
-            row = db.scalar(self._working(path).where(DocumentRow.sha256 == sha))
-            if row is not None:
-                return _Target(row.id, blob, self._committed(db, row.id, embedder.fingerprint))
-            document_id = changes.start_document(
-                db,
-                self.tenant,
-                self.collection,
-                path=str(path),
-                name=self._name(path),
-                blob=blob,
-                options=self.options,
-                document_id=self.options.get("document_id"),
-            )
-        return _Target(document_id, blob, set())
-
     def _pages(
-        self, path: Path, target: _Target, on_pages: Callable[[int, int | None], None]
+        self, path: Path, target: Target, on_pages: Callable[[int, int | None], None]
     ) -> tuple[int, bool]:
         """Read, embed and commit; returns (number of pages, whether an older version was replaced)."""
         original = self.store.blob_path(self.tenant, target.blob.sha256, target.blob.suffix)
@@ -230,7 +159,7 @@ class Ingestor:
         began = time.monotonic()
         on_pages(done, None)
         with Prefetch(
-            lambda: self._read(original, self._name(path), target.done), 2 * settings.embed_pages
+            lambda: self._read(original, self._admission.name(path), target.done), 2 * settings.embed_pages
         ) as pages:
             for page in pages:
                 if len(batch) == settings.embed_pages:
@@ -247,7 +176,7 @@ class Ingestor:
             pending += self._embed(batch)
         total = done + len(pending)
         if not total:
-            raise FileError(f"{self._name(path)} has no pages.", code="empty")
+            raise FileError(f"{self._admission.name(path)} has no pages.", code="empty")
         replaced = self._commit(target, pending, last=True)
         on_pages(total, total)
         return total, replaced
@@ -290,7 +219,7 @@ class Ingestor:
         self.model_seconds += time.monotonic() - began
         return list(zip(batch, vectors, strict=True))
 
-    def _commit(self, target: _Target, pending: Sequence[tuple[_Page, MultiVector]], *, last: bool) -> bool:
+    def _commit(self, target: Target, pending: Sequence[tuple[_Page, MultiVector]], *, last: bool) -> bool:
         segment = None
         if pending:
             vectors = [vector for _, vector in pending]
@@ -307,50 +236,10 @@ class Ingestor:
                     commit_pages(db, self.tenant, self.collection, target.id, rows, segment)
                 if not last:
                     return False
-                count = len(self._committed(db, target.id, self._embedder().fingerprint))
+                count = len(self._admission.committed(db, target.id, self._embedder().fingerprint))
                 return bool(changes.finish_document(db, self.store, self.tenant, target.id, count))
         except NotFoundError as error:
             raise FileError(error.message, code="removed") from error
-
-    def _working(self, path: Path) -> Any:
-        return select(DocumentRow).where(
-            DocumentRow.tenant == self.tenant,
-            DocumentRow.collection == self.collection,
-            DocumentRow.path == str(path),
-            DocumentRow.state == "working",
-        )
-
-    def _committed(self, db: Session, document_id: str, fingerprint: str) -> set[int]:
-        query = (
-            select(PageRow.page_number)
-            .join(PageVectorsRow, PageVectorsRow.page_key == PageRow.page_key)
-            .where(
-                PageRow.tenant == self.tenant,
-                PageRow.document_id == document_id,
-                PageVectorsRow.fingerprint == fingerprint,
-            )
-        )
-        return set(db.scalars(query))
-
-    def _name(self, path: Path) -> str:
-        """What people call the file: option ``name`` (an upload's label), else its own name."""
-        return str(self.options.get("name") or path.name)
-
-    def _suffix(self, sha: str, suffix: str) -> str:
-        """A blob keeps the suffix it was first stored with."""
-        known = documents.blob_of(self.store, self.tenant, sha)
-        return suffix if known is None else known.suffix
-
-    def abandon(self, source: str) -> None:
-        """Remove what a file that can't be read left behind; the version before it stays."""
-        try:
-            with self.store.write() as db:
-                rows = db.scalars(self._working(Path(os.path.abspath(source)))).all()
-                if rows:
-                    self.lease.fence(db, visible=False)
-                    changes.remove_documents(db, self.store, self.tenant, [row.id for row in rows])
-        except StoreError as error:
-            log.warning("could not clean up after %s: %s", source, error)
 
     def _check_space(self, path: Path) -> None:
         usage = shutil.disk_usage(self.store.directory)
@@ -369,13 +258,6 @@ def _hash(path: Path) -> str:
         raise FileError(f"There is no file {path}.", code="not_found") from error
     except OSError as error:
         raise FileError(f"{path.name} can't be read ({error.strerror}).", code="unreadable") from error
-
-
-def _safe_suffix(path: Path) -> str:
-    """The file's ending when it is short and plain; readers choose by it."""
-    suffix = path.suffix.lower()
-    plain = suffix[1:].isascii() and suffix[1:].isalnum() and len(suffix) <= 9
-    return suffix if plain else ""
 
 
 def _failed(source: str, code: str, message: str) -> IngestResult:

@@ -75,11 +75,11 @@ def _two_commits(_points: Points) -> None:
     """The old version is removed in a transaction before the new one is ready."""
     from hydra_rag.store import changes
     from hydra_rag.store.models import DocumentRow
-    from hydra_rag_indexing import pipeline
+    from hydra_rag_indexing.admission import Admission
 
-    start = pipeline.Ingestor._start
+    start = Admission.start
 
-    def removing(self: Any, path: Any, media_type: str) -> Any:
+    def removing(self: Any, path: Any, media_type: str, embedder: Any) -> Any:
         from sqlalchemy import select
 
         with self.store.write() as db:
@@ -87,9 +87,9 @@ def _two_commits(_points: Points) -> None:
                 select(DocumentRow.id).where(DocumentRow.path == str(path), DocumentRow.state == "ready")
             ).all()
             changes.remove_documents(db, self.store, self.tenant, old)
-        return start(self, path, media_type)
+        return start(self, path, media_type, embedder)
 
-    pipeline.Ingestor._start = removing  # type: ignore[method-assign]
+    Admission.start = removing  # type: ignore[method-assign]
 
 
 MUTANTS: dict[str, Callable[[Points], None]] = {
