@@ -38,29 +38,40 @@ class LanguageConfig:
 
 
 def draw_samples(index: int, done: float, config: LanguageConfig) -> Packed:
-    """The mixture at the share ``done`` of the stage: reading first, small pages next, whole pages last."""
+    """The mixture at the share ``done`` of the stage: single lines and short texts first, because copying has to
+    be learned before anything can be looked up; then cards; whole pages last."""
     rng = random.Random(config.seed * 1_000_003 + index)
     if config.phase == "text":
-        n = 6
-        return pack([page_sample(rng, (rng.randint(6, 14), rng.randint(8, 14)), size=(14, 22), questions=8, mode="text", wear=0.0) for _ in range(n)])
+        return pack(_text_samples(rng, 6, (14, 14)))
     r = rng.random()
-    read_share = max(0.15, 0.8 - 4.0 * done)
-    if r < read_share:
-        shape = rng.choice(((64, 256), (64, 512), (96, 320), (128, 256), (32, 512), (160, 160)))
-        samples: list[Sample] = [read_sample(rng, rng.uniform(0.2, 1.0), shape) for _ in range(max(2, 40_000 // (shape[0] * shape[1] // 8)))]
-    elif r < read_share + 0.12:
-        samples = [page_sample(rng, (rng.randint(6, 14), rng.randint(8, 14)), size=(14, 22), questions=8, mode="text", wear=0.0) for _ in range(4)]
-    else:
-        mode = "both" if rng.random() < 0.2 else "image"
-        if done > 0.5 and rng.random() < 0.25:
-            cells = rng.choice(((28, 20), (34, 24), (20, 28), (40, 28)))
-            samples = [page_sample(rng, cells, size=(11, 20), questions=20, mode=mode, wear=rng.choice((0.0, 0.5, 1.0)))]
-        else:
-            grow = min(1.0, done * 2)
-            rows, cols = rng.randint(4, 7 + round(10 * grow)), rng.randint(8, 11 + round(6 * grow))
-            count = max(1, min(6, 320 // (rows * cols)))
-            samples = [page_sample(rng, (rows, cols), size=(13, 22), questions=10, mode=mode, wear=rng.choice((0.0, 0.5, 1.0))) for _ in range(count)]
-    return pack(samples)
+    early = done < 0.55
+    if r < (0.5 if early else 0.2):
+        return pack(_read_samples(rng, early))
+    if r < (0.7 if early else 0.32):
+        return pack(_text_samples(rng, 8 if early else 4, (6, 12) if early else (14, 14)))
+    mode = "both" if rng.random() < 0.2 else "image"
+    if done > 0.8 and rng.random() < 0.3:
+        cells = rng.choice(((28, 20), (34, 24), (20, 28), (40, 28)))
+        return pack([page_sample(rng, cells, size=(11, 20), questions=20, mode=mode, wear=rng.choice((0.0, 0.5, 1.0)))])
+    rows, cols = (rng.randint(2, 6), rng.randint(8, 12)) if early else (rng.randint(4, 16), rng.randint(8, 16))
+    count = max(1, min(10, 420 // (rows * cols)))
+    wear = rng.choice((0.0, 0.0, 0.5) if early else (0.0, 0.5, 1.0))
+    return pack([page_sample(rng, (rows, cols), size=(15, 22), questions=10, mode=mode, wear=wear) for _ in range(count)])
+
+
+def _text_samples(rng: random.Random, count: int, largest: tuple[int, int]) -> list[Sample]:
+    return [
+        page_sample(rng, (rng.randint(3, largest[0]), rng.randint(8, largest[1])), size=(16, 22), questions=8, mode="text", wear=0.0)
+        for _ in range(count)
+    ]
+
+
+def _read_samples(rng: random.Random, early: bool) -> list[Sample]:
+    shapes = ((32, 256), (32, 384), (32, 512), (64, 256)) if early else ((64, 256), (64, 512), (96, 320), (128, 256), (32, 512), (160, 160))
+    shape = rng.choice(shapes)
+    width = rng.uniform(0.0, 0.5) if early else rng.uniform(0.2, 1.0)
+    drawn = [read_sample(rng, width, shape) for _ in range(max(4, 72_000 // (shape[0] * shape[1] // 8)))]
+    return [s for s in drawn if len(s.branches[0].answer) > 1] or drawn[:1]
 
 
 def forward(model: Qwen3_5ForConditionalGeneration, batch: Packed, *, train_vision: bool) -> tuple[torch.Tensor, dict[str, float]]:
