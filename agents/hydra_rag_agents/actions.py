@@ -80,7 +80,13 @@ def begin_look(library: Library, reader: Reader, turn: Turn, prepared: Prepared)
     images += [library.crop(prepared.pages[0], box) for box in prepared.boxes]
     if turn.image is not None and reader.profile.style != "nano":
         images.insert(0, turn.image)
-    return reader.read(images, prepared.text, max_new_tokens=prepared.max_new_tokens, seed=turn.settings.seed)
+    return reader.read(
+        images,
+        prepared.text,
+        max_new_tokens=prepared.max_new_tokens,
+        seed=turn.settings.seed,
+        evidence=prepared.evidence,
+    )
 
 
 def end_look(reading: Reading, prepared: Prepared) -> tuple[Draft, Cost]:

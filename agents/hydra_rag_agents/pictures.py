@@ -85,20 +85,19 @@ def page_picture(page: Image.Image, boxes: Sequence[Box]) -> Image.Image:
 
 
 def _badge(draw: ImageDraw.ImageDraw, text: str, frame: Box, size: tuple[int, int], scale: float) -> None:
-    radius = round(13 * scale)
-    # Outside the frame where there is room, so that it hides no evidence.
-    x = frame.left - radius - round(4 * scale) if frame.left > 3 * radius else frame.right + radius + 4
-    x = min(max(radius, x), size[0] - radius)
-    y = min(max(radius, (frame.top + frame.bottom) // 2), size[1] - radius)
+    radius = round(11 * scale)
+    # On the corner, mostly outside: the evidence and its line stay readable.
+    x = min(max(radius, frame.left - radius // 3), size[0] - radius)
+    y = min(max(radius, frame.top - radius // 2), size[1] - radius)
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(*_ACCENT, 255))
-    draw.text((x, y), text, font=_font(round(16 * scale)), fill=(255, 255, 255, 255), anchor="mm")
+    draw.text((x, y), text, font=_font(round(14 * scale)), fill=(255, 255, 255, 255), anchor="mm")
 
 
 def zoom_crop(page: Image.Image, box: Box, *, width: int = 520) -> Image.Image:
     """The surroundings of ``box``, enlarged to ``width`` pixels."""
     from PIL import Image
 
-    around = box.pad(max(40, box.width // 3), max(24, box.height)).clip(*page.size)
+    around = box.pad(max(140, box.width // 3), max(36, box.height)).clip(*page.size)
     part = page.convert("RGB").crop(around)
     factor = min(3.0, width / max(1, part.width))
     return part.resize(

@@ -221,3 +221,11 @@ def test_a_question_image_goes_to_retrieval_and_to_models_that_take_several() ->
         list(run(pages_, reader, Turn("What is this?", AskSettings(), image=picture)))
         assert pages_.queries == [{"text": "What is this?", "image": picture}]
         assert reader.shown == shown
+
+
+def test_bound_models_get_the_pages_lines_as_evidence_when_text_is_on() -> None:
+    for text_layer, lines in ((True, ("Invoice 204", "Total 41.00")), (False, ())):
+        reader = answers(("41.00", 0.99))
+        reader.profile = ReaderProfile(style="nano", image_tokens=100, bound=True)
+        play(reader, Turn("What is the total?", AskSettings(text_layer=text_layer)))
+        assert reader.evidence == [lines]
