@@ -22,7 +22,7 @@ Config = Annotated[
 Run = Annotated[
     Path, typer.Option("--run", file_okay=False, help="Folder for checkpoints and log; given again, resumes.")
 ]
-Words = Annotated[list[str] | None, typer.Argument(help="Settings as name=value.")]
+Minutes = Annotated[float | None, typer.Option("--minutes", min=0, help="Stop after so many minutes.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -76,31 +76,63 @@ def register(app: typer.Typer) -> None:
     resume = "Run the same command again to go on from the last checkpoint."
 
     @command(group, "nano", uses=("model",), hint=resume)
-    def nano(cli: Cli, run: Run = Path("runs/nano"), config: Config = None, settings: Words = None) -> None:
+    def nano(
+        cli: Cli,
+        run: Run = Path("runs/nano"),
+        stage: Annotated[str, typer.Option("--stage", help="One stage, all, or export.")] = "all",
+        config: Config = None,
+        minutes: Minutes = None,
+        workers: Annotated[
+            int | None, typer.Option("--workers", min=0, help="Page-making processes.")
+        ] = None,
+    ) -> None:
         """Train the built-in model from pages that are made on the spot (hours). Resumable."""
-        _train(cli, "nano", run, config, settings)
+        from hydra_rag.training.commands import train_nano
+
+        report = train_nano(run, stage, config=config, device=_device(cli), minutes=minutes, workers=workers)
+        cli.out.result(report, lambda console: console.print(report, markup=False))
 
     @command(group, "adapter", uses=("model",), hint=resume)
     def adapter(
-        cli: Cli, run: Run = Path("runs/adapter"), config: Config = None, settings: Words = None
+        cli: Cli,
+        data: Annotated[
+            Path, typer.Argument(exists=True, file_okay=False, help="Folder with pages and queries.")
+        ],
+        out: Annotated[Path, typer.Option("--out", file_okay=False, help="Where the adapter goes.")] = Path(
+            "runs/adapter"
+        ),
+        minutes: Annotated[float, typer.Option("--minutes", min=0, help="Stop after so many minutes.")] = 20,
+        steps: Annotated[int, typer.Option("--steps", min=0, help="Stop after so many steps.")] = 0,
+        batch: Annotated[int, typer.Option("--batch", min=2, help="Pages a step.")] = 8,
+        dim: Annotated[int, typer.Option("--dim", min=1, help="Length of one vector.")] = 128,
+        rank: Annotated[int, typer.Option("--rank", min=1, help="Rank of the LoRA.")] = 32,
+        seed: Annotated[int, typer.Option("--seed", help="Order of the pages, first weights.")] = 0,
     ) -> None:
-        """Train a retrieval adapter for --model on your own pages and queries. Resumable."""
-        _train(cli, "adapter", run, config, settings)
+        """Train a retrieval adapter for --model on your own pages and queries. Resumable.
+
+        The folder is that of `hydra-rag eval`: pages.jsonl, and queries.jsonl where there is one.
+        """
+        from hydra_rag.training.commands import train_adapter_on
+
+        report = train_adapter_on(
+            data,
+            out,
+            model=cli.settings.model,
+            device=cli.settings.device,
+            steps=steps,
+            batch=batch,
+            dim=dim,
+            rank=rank,
+            seed=seed,
+            minutes=minutes,
+        )
+        cli.out.result(report, lambda console: console.print(report, markup=False))
 
 
-def _train(cli: Cli, stage: str, run: Path, config: Path | None, settings: list[str] | None) -> None:
-    from hydra_rag import training
+def _device(cli: Cli) -> str:
+    from hydra_rag.device import pick_device
 
-    chosen: dict[str, str] = {}
-    for item in settings or ():
-        name, sep, value = item.partition("=")
-        if not sep or not name:
-            raise UsageError(f"{item!r} is not name=value.")
-        chosen[name] = value
-    report: Any = training.cli_main(
-        stage, config, run=run, model=cli.settings.model, device=cli.settings.device, settings=chosen
-    )
-    cli.out.result(report, lambda console: console.print(report, markup=False))
+    return str(pick_device(cli.settings.device))
 
 
 def _print_report(console: Console, report: dict[str, Any]) -> None:
