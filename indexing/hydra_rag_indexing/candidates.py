@@ -26,10 +26,10 @@ from hydra_rag_indexing.page_table import IntArray, PageTable
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["FirstStage", "Lists", "centroid_count", "train"]
+__all__ = ["FirstStage", "Lists", "centroid_count", "train", "typed_settings"]
 
 _ROWS_PER_BLOCK = 1 << 16
-_MOST_LISTS = 512  # a row never walks more
+_MOST_LISTS = 160  # a row never walks more
 _DENSE = 4 << 20  # numbers in the row x page matrix of a block of query rows
 
 
@@ -66,7 +66,8 @@ class FirstStage:
 
     ``centroids``: float32 [n, dim], scaled so that a dot product estimates that of the vectors around it.
     ``budget``: postings that each query row walks, as a share of the pages. ``candidates``: pages to score
-    exactly for ten hits. ``trained_rows``: vectors there were at training; ``fit``: their mean similarity to
+    exactly for ten hits; ``caution``: when to score more (see :func:`hydra_rag_indexing.rerank.enough`).
+    ``trained_rows``: vectors there were at training; ``fit``: their mean similarity to
     their centroid.
     """
 
@@ -78,29 +79,38 @@ class FirstStage:
         *,
         budget: float = 0.2,
         candidates: int = 100,
+        caution: float = 1.5,
         trained_rows: int = 0,
         fit: float = 1.0,
     ) -> None:
         import torch
 
         self.centroids, self.lists, self.covered = centroids, lists, covered
-        self.budget, self.candidates = budget, candidates
+        self.budget, self.candidates, self.caution = budget, candidates, caution
         self.trained_rows, self.fit = trained_rows, fit
         self._torch: torch.Tensor = torch.from_numpy(centroids)
         self._lengths = np.diff(lists.starts)
         self._assigner: Any = None
 
-    def tuned(self, budget: float, candidates: int) -> FirstStage:
-        return self._changed(self.lists, self.covered, budget=budget, candidates=candidates)
-
-    def _changed(self, lists: Lists, covered: npt.NDArray[np.bool_], **settings: Any) -> FirstStage:
-        kept = {
+    @property
+    def settings(self) -> dict[str, float]:
+        """What is saved beside the arrays."""
+        return {
             "budget": self.budget,
             "candidates": self.candidates,
+            "caution": self.caution,
             "trained_rows": self.trained_rows,
             "fit": self.fit,
         }
-        stage = FirstStage(self.centroids, lists, covered, **(kept | settings))
+
+    def tuned(self, budget: float, candidates: int, caution: float) -> FirstStage:
+        settings = {"budget": budget, "candidates": candidates, "caution": caution}
+        return self._changed(self.lists, self.covered, settings)
+
+    def _changed(
+        self, lists: Lists, covered: npt.NDArray[np.bool_], settings: dict[str, float] | None = None
+    ) -> FirstStage:
+        stage = FirstStage(self.centroids, lists, covered, **typed_settings(self.settings | (settings or {})))
         stage._assigner = self._assigner
         return stage
 
@@ -189,6 +199,13 @@ class FirstStage:
         if not owners:
             return np.empty(0, np.int64), np.empty(0, np.int64), self.fit
         return np.concatenate(owners), np.concatenate(centroids), float(np.concatenate(fits).mean())
+
+
+def typed_settings(settings: dict[str, float]) -> dict[str, Any]:
+    """Keyword arguments of :class:`FirstStage` from saved settings. ``ValueError`` for unknown ones."""
+    if settings.keys() != {"budget", "candidates", "caution", "trained_rows", "fit"}:
+        raise ValueError(f"unknown settings {sorted(settings)}")
+    return {n: int(v) if n in ("candidates", "trained_rows") else float(v) for n, v in settings.items()}
 
 
 def train(table: PageTable, *, seed: int = 0) -> FirstStage:

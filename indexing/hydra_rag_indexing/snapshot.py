@@ -18,7 +18,7 @@ import numpy.typing as npt
 from hydra_rag.errors import NotFoundError, UsageError
 from hydra_rag.values import FloatArray
 from hydra_rag_indexing.page_table import IntArray, PageRef, PageTable
-from hydra_rag_indexing.rerank import best_pages, score_pages
+from hydra_rag_indexing.rerank import MOST_BATCHES, best_first, best_pages, enough, score_pages
 
 if TYPE_CHECKING:
     from hydra_rag_indexing.candidates import FirstStage
@@ -197,24 +197,18 @@ class VectorIndex:
         tail = self._tail[alive[self._tail]]
         chosen, scores = tail, score_pages(self._table, query, tail)
         available = int(np.isfinite(estimates).sum())
-        done, wanted = 0, int(max(stage.candidates * max(1.0, k / 10) ** 0.7, 2 * k))
+        first = int(max(stage.candidates * max(1.0, k / 10) ** 0.7, 2 * k))
+        done, wanted = 0, first
+        guesses = np.empty(0, np.float32)
         while done < available:
-            upto = min(wanted, available)
-            if upto < available:
-                order = np.argpartition(-estimates, upto - 1)[:upto]
-            else:
-                order = np.flatnonzero(np.isfinite(estimates))
-            order = order[np.argsort(-estimates[order], kind="stable")]
+            order = best_first(estimates, min(wanted, available), available)
             new = order[done:]
             fresh = score_pages(self._table, query, new)
             chosen, scores = np.concatenate([chosen, new]), np.concatenate([scores, fresh])
-            done = upto
-            if len(scores) >= k:
-                # A last third without a hit means that the rest is not worth scoring.
-                bar = np.partition(scores, len(scores) - k)[len(scores) - k]
-                if not (fresh[-max(1, len(fresh) // 3) :] >= bar).any():
-                    break
-            wanted = 2 * done
+            done, guesses = len(order), estimates[order]
+            if done >= MOST_BATCHES * first or enough(guesses, scores[len(tail) :], scores, k, stage.caution):
+                break
+            wanted = done + (done + 1) // 2
         return best_pages(self._table, query, chosen, scores, k)
 
     def _refs(self) -> list[PageRef]:

@@ -49,13 +49,7 @@ def save_stage(cache_dir: Path, stage: FirstStage, table: PageTable) -> Path | N
         "keys": table.keys[positions],
         "crc32": table.checksums()[positions],
     }
-    settings = {
-        "budget": stage.budget,
-        "candidates": stage.candidates,
-        "trained_rows": stage.trained_rows,
-        "fit": stage.fit,
-    }
-    data = save(tensors, {"format": _FORMAT, "settings": json.dumps(settings)})
+    data = save(tensors, {"format": _FORMAT, "settings": json.dumps(stage.settings)})
     path = cache_dir / f"first-stage-{hashlib.sha256(data).hexdigest()}.safetensors"
     tmp = cache_dir / f"{secrets.token_hex(8)}.tmp"
     try:
@@ -101,7 +95,7 @@ def _parse(data: bytes, table: PageTable, dim: int) -> FirstStage | None:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    from hydra_rag_indexing.candidates import FirstStage, Lists
+    from hydra_rag_indexing.candidates import FirstStage, Lists, typed_settings
 
     try:
         tensors = load(data)
@@ -127,8 +121,5 @@ def _parse(data: bytes, table: PageTable, dim: int) -> FirstStage | None:
         np.ascontiguousarray(centroids, np.float32),
         Lists.make(owners[kept], of[kept], len(centroids)),
         covered,
-        budget=float(settings["budget"]),
-        candidates=int(settings["candidates"]),
-        trained_rows=int(settings["trained_rows"]),
-        fit=float(settings["fit"]),
+        **typed_settings(settings),
     )

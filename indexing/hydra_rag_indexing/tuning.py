@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hydra_rag.values import FloatArray
-from hydra_rag_indexing.page_table import IntArray, PageTable
-from hydra_rag_indexing.rerank import score_pages
+from hydra_rag_indexing.page_table import PageTable
+from hydra_rag_indexing.rerank import MOST_BATCHES, enough, score_pages
 
 if TYPE_CHECKING:
     from hydra_rag_indexing.candidates import FirstStage
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 __all__ = ["TARGET", "sampled_queries", "tune"]
 
 #: Share of the exact ten best that the first stage must bring.
-TARGET = 0.995
+TARGET = 0.993
 
-_BUDGETS = (0.05, 0.1, 0.2, 0.4, 0.8)
-_COUNTS = (30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200)
+_BUDGETS = (0.1, 0.2, 0.4, 0.8)
+_COUNTS = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200)
+_CAUTIONS = (0.5, 1.0, 1.5, 2.0)
 _HITS = 10
 
 
@@ -45,36 +46,52 @@ def sampled_queries(table: PageTable, count: int, *, seed: int = 0) -> list[Floa
 def tune(stage: FirstStage, table: PageTable, queries: Sequence[FloatArray]) -> FirstStage | None:
     """``stage`` with the cheapest settings that reach :data:`TARGET` on ``queries``.
 
-    ``None`` when no settings do at less than a third of the exact scan's work. Only pages that the stage
+    ``None`` when no settings do at less than half of the exact scan's work. Only pages that the stage
     covers count: the others are scored exactly anyway.
     """
     positions = np.flatnonzero(table.alive & stage.covered)
     if len(positions) <= 3 * _COUNTS[0]:
         return None
-    pages = len(table)
-    best = [_top(score_pages(table, query, positions), positions) for query in queries]
+    exact = [score_pages(table, query, positions) for query in queries]
     rows_per_page = table.live_rows / max(table.live_pages, 1)
-    chosen: tuple[float, float, int] | None = None
+    # One row's exact score costs about as much as twelve postings.
+    scan = len(positions) * rows_per_page
+    best: tuple[float, float, int, float] | None = None
     for budget in _BUDGETS:
-        ranks = []
-        for query, wanted in zip(queries, best, strict=True):
-            estimates = stage.estimates(query, pages, budget)[positions]
-            order = np.empty(pages, np.int64)
-            order[positions[np.argsort(-estimates, kind="stable")]] = np.arange(len(positions))
-            ranks.append(order[wanted])
-        found = np.concatenate(ranks)
-        for count in _COUNTS:
-            if 3 * count > len(positions) or (found < count).mean() < TARGET:
-                continue
-            # One posting costs about as much as a tenth of a row's exact score.
-            cost = 0.1 * budget * pages + count * rows_per_page
-            if chosen is None or cost < chosen[0]:
-                chosen = (cost, budget, count)
+        fixed = float(np.mean([len(q) for q in queries])) * budget * len(table) / 12
+        guesses = [stage.estimates(query, len(table), budget)[positions] for query in queries]
+        orders = [np.argsort(-g, kind="stable") for g in guesses]
+        sorted_guesses = [g[o] for g, o in zip(guesses, orders, strict=True)]
+        sorted_exact = [e[o] for e, o in zip(exact, orders, strict=True)]
+        for caution in _CAUTIONS:
+            for count in _COUNTS:
+                tried = [
+                    _pages_tried(g, e, count, caution)
+                    for g, e in zip(sorted_guesses, sorted_exact, strict=True)
+                ]
+                work = (float(np.mean(tried)) + float(np.median(tried))) / 2
+                cost = fixed + work * rows_per_page
+                if cost > scan / 2 or (best is not None and cost >= best[0]):
+                    break  # larger counts cost more
+                if _mean_recall(sorted_exact, tried) >= TARGET:
+                    best = (cost, budget, count, caution)
+                    break
+    return None if best is None else stage.tuned(best[1], best[2], best[3])
+
+
+def _pages_tried(guesses: FloatArray, exact: FloatArray, first: int, caution: float) -> int:
+    """How many pages a search would score (see ``VectorIndex``), given both for all of them."""
+    done = min(first, len(exact))
+    while done < min(len(exact), MOST_BATCHES * first):
+        if enough(guesses[:done], exact[:done], exact[:done], _HITS, caution):
             break
-    return None if chosen is None else stage.tuned(chosen[1], chosen[2])
+        done = min(len(exact), done + (done + 1) // 2)
+    return done
 
 
-def _top(scores: FloatArray, positions: IntArray) -> IntArray:
-    count = min(_HITS, len(positions))
-    top: IntArray = positions[np.argpartition(-scores, count - 1)[:count]]
-    return top
+def _mean_recall(exact: Sequence[FloatArray], tried: Sequence[int]) -> float:
+    shares = []
+    for scores, count in zip(exact, tried, strict=True):
+        bar = np.partition(scores, len(scores) - _HITS)[len(scores) - _HITS]
+        shares.append(min(_HITS, int((scores[:count] >= bar).sum())) / _HITS)
+    return float(np.mean(shares))

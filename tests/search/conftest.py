@@ -51,3 +51,13 @@ def add_document(
     db.add_all(rows)
     db.flush()
     return [row.page_key for row in rows]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Tiny matrices: more threads only wait for each other on a busy machine."""
+    import faiss
+    import torch
+
+    faiss.omp_set_num_threads(1)
+    torch.set_num_threads(1)
