@@ -46,8 +46,9 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
     for status, text in _STATUSES.items()
 }
 _DESCRIPTION = """Ask questions of documents by looking at them. Native endpoints under `/api`, an
-OpenAI-compatible surface under `/v1`. Errors are problem documents (RFC 9457) that also carry OpenAI's `error`.
-Boxes are (left, top, right, bottom), integers, half-open, in pixels of the stored page image; pages count from 1."""
+OpenAI-compatible surface under `/v1`. Errors are problem documents (RFC 9457) that also carry OpenAI's
+`error`. Boxes are (left, top, right, bottom), integers, half-open, in pixels of the stored page image; pages
+count from 1."""
 
 
 def create_app(services: Services, *, manage: bool = True) -> FastAPI:

@@ -102,8 +102,8 @@ def decode_image(uri: str, settings: ServerSettings) -> Image.Image:
     except ApiError:
         raise
     except (
-        binascii.Error, OSError, ValueError, SyntaxError, TypeError, ArithmeticError, LookupError, MemoryError,
-        Image.DecompressionBombError, Image.DecompressionBombWarning,
+        binascii.Error, OSError, ValueError, SyntaxError, TypeError, ArithmeticError, LookupError,
+        MemoryError, Image.DecompressionBombError, Image.DecompressionBombWarning,
     ) as error:  # fmt: skip
         raise ApiError(422, "image_broken", "The image can't be read.") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -12,10 +12,10 @@ import anyio
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from hydra_rag.errors import FingerprintError
 from hydra_rag_agents.events import Delta, Done, Event, Started, step_of
 from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_agents.library import hit_json
+from hydra_rag_agents.memory import Past
 from hydra_rag_agents.result import AskResult, query_item
 from hydra_rag_agents.state import Answer as AgentAnswer
 from hydra_rag_agents.state import AskSettings, Step
@@ -30,10 +30,9 @@ __all__ = ["Asked", "ask_events", "ask_settings", "router"]
 
 router = APIRouter(prefix="/api", tags=["questions"])
 
-_ = FingerprintError
 EVENTS = """Server-sent events: `started` {session_id, turn_id}; `delta` {text, pages} (pieces of a draft);
-`step` (one action of the agent, as in the answer's `steps`); `answer` (the whole answer); at the end exactly one
-of `done` {} and `error` (a problem document)."""
+`step` (one action of the agent, as in the answer's `steps`); `answer` (the whole answer); at the end exactly
+one of `done` {} and `error` (a problem document)."""
 
 
 class Asked:
@@ -84,11 +83,15 @@ async def ask_events(
     image: Any = None,
     session: str | None = None,
     settings: AskSettings,
+    past: Sequence[Past] | None = None,
+    keep: bool = True,
 ) -> AsyncGenerator[Event, None]:
     """The agent's events, counted for the metrics."""
 
     def make() -> Generator[Event]:
-        return engine.ask_events(question, image=image, session=session, settings=settings)
+        return engine.ask_events(
+            question, image=image, session=session, settings=settings, past=past, keep=keep
+        )
 
     began, first = time.monotonic(), True
     seen = Asked()

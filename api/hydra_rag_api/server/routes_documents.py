@@ -16,7 +16,7 @@ from hydra_rag_api.server import batches
 from hydra_rag_api.server.deps import DocumentId, Engine, Served, Who
 from hydra_rag_api.server.errors import ApiError
 from hydra_rag_api.server.guard import Principal
-from hydra_rag_api.server.schemas import Document, DocumentList, DocumentPages, Job
+from hydra_rag_api.server.schemas import DocumentList, DocumentPages, Job
 from hydra_rag_api.server.services import Services
 from hydra_rag_api.server.uploads import queue_uploads, receive
 
@@ -179,6 +179,3 @@ def send_original(engine: HydraRAG, document_id: str) -> StreamingResponse:
         "Content-Length": str(size),
     }
     return StreamingResponse(chunks(), media_type="application/octet-stream", headers=headers)
-
-
-_ = Document

@@ -7,8 +7,10 @@ import logging
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 from hydra_rag_api.server.admission import Admission
 from hydra_rag_api.server.limits import ServerSettings
@@ -62,6 +64,8 @@ class Services:
         self.public_prefixes: set[str] = set()
         #: Where a browser without a key is sent, when the web page has such a place.
         self.login_path: str | None = None
+        #: (document id, page, box or None) -> path where a person sees that place; the page sets its own.
+        self.viewer: Callable[[str, int, Any], str] = default_viewer
         self.state: State = "starting"
         self.started = time.time()
         self.stopping = threading.Event()
@@ -137,3 +141,12 @@ class Services:
         if self._loader is not None:
             self._loader.join(timeout=10)
         self.rag.close()
+
+
+def default_viewer(document_id: str, page: int, box: Any) -> str:
+    """The page image with a media fragment that names the place."""
+    path = f"/api/documents/{quote(document_id)}/pages/{page}.png"
+    if box is None:
+        return path
+    left, top, right, bottom = box
+    return f"{path}#xywh={left},{top},{right - left},{bottom - top}"

@@ -1,0 +1,347 @@
+"""`/v1/responses`: a response is a turn, a conversation is a session."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Annotated, Any, Literal
+
+import anyio
+from fastapi import APIRouter, Path, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy import delete
+
+from hydra_rag.errors import NotFoundError
+from hydra_rag.store import chats
+from hydra_rag.store.chat_models import TurnRow
+from hydra_rag.store.ids import new_id
+from hydra_rag.store.records import Turn as StoredTurn
+from hydra_rag_agents.events import Started, step_of
+from hydra_rag_agents.facade import HydraRAG
+from hydra_rag_agents.history import pasts
+from hydra_rag_agents.memory import Past
+from hydra_rag_agents.state import Citation, Step
+from hydra_rag_api.server.deps import ID, Engine, Served, Text
+from hydra_rag_api.server.errors import ApiError, api_error, problem_body
+from hydra_rag_api.server.openai.annotations import (
+    file_citations,
+    search_results,
+    ulid_of,
+    url_citations,
+)
+from hydra_rag_api.server.openai.chat import Metadata
+from hydra_rag_api.server.openai.messages import InputItem, LongText, Said, asked, model_messages, said
+from hydra_rag_api.server.openai.models import RAW, check_model
+from hydra_rag_api.server.openai.raw import Written, raw_stream
+from hydra_rag_api.server.openai.response_shape import Events, message_item, response_object, search_item
+from hydra_rag_api.server.routes_ask import Asked, ask_events, ask_settings
+from hydra_rag_api.server.services import Services
+from hydra_rag_api.server.sse import EventStream, until_disconnect
+
+__all__ = ["ResponseId", "router"]
+
+router = APIRouter(prefix="/v1/responses", tags=["openai"])
+ULID = ID.strip("^$")
+ResponseId = Annotated[str, Path(pattern=f"^resp_{ULID}$")]
+
+
+class FileSearch(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    type: Literal["file_search"]
+    vector_store_ids: Annotated[
+        list[Annotated[str, StringConstraints(pattern=r"^vs_[A-Za-z0-9_-]{1,64}$")]],
+        Field(min_length=1, max_length=1),
+    ]
+    max_num_results: int | None = Field(None, ge=1, le=20)
+
+
+class ConversationRef(BaseModel):
+    model_config = ConfigDict(extra="ignore")
+
+    id: Annotated[str, StringConstraints(pattern=f"^conv_{ULID}$")]
+
+
+class ResponsesRequest(BaseModel):
+    """Fields that are not listed are passed over."""
+
+    model_config = ConfigDict(
+        extra="ignore",
+        json_schema_extra={"examples": [{"model": "hydra-rag", "input": "What is the total?"}]},
+    )
+
+    model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    input: LongText | Annotated[list[InputItem], Field(min_length=1, max_length=200)]
+    instructions: Annotated[Text, StringConstraints(max_length=32_000)] | None = None
+    previous_response_id: Annotated[str, StringConstraints(pattern=f"^resp_{ULID}$")] | None = None
+    conversation: ConversationRef | Annotated[str, StringConstraints(pattern=f"^conv_{ULID}$")] | None = None
+    tools: Annotated[list[FileSearch], Field(max_length=1)] | None = None
+    store: bool | None = None
+    stream: bool | None = None
+    metadata: Metadata | None = None
+    max_output_tokens: int | None = Field(None, ge=1, le=100_000)
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+
+
+@router.post(
+    "",
+    summary="Create a response",
+    description="The answer comes with a `file_search_call` item (pages that were retrieved, boxes as "
+    "attributes x0, y0, x1, y1) and `file_citation` and `url_citation` annotations.",
+    responses={
+        200: {
+            "content": {
+                "application/json": {"schema": {"type": "object"}},
+                "text/event-stream": {"schema": {"type": "string"}},
+            }
+        }
+    },
+)
+async def create(services: Served, engine: Engine, request: Request, body: ResponsesRequest) -> Response:
+    check_model(body.model)
+    if body.tools:
+        engine = services.engine(engine.tenant, body.tools[0].vector_store_ids[0].removeprefix("vs_"))
+    run = _Run(services, engine, request, body)
+    parts = await anyio.to_thread.run_sync(run.prepare)
+    if body.stream:
+        return EventStream(run.stream(parts))
+    whole = await until_disconnect(request, run.whole(parts))
+    return JSONResponse(whole) if whole is not None else Response(status_code=503)
+
+
+class _Run:
+    def __init__(
+        self, services: Services, engine: HydraRAG, request: Request, body: ResponsesRequest
+    ) -> None:
+        self.services, self.engine, self.request, self.body = services, engine, request, body
+        self.created = int(time.time())
+        self.ulid, self.session = new_id(), ""
+        self.search_id, self.message_id = f"fs_{new_id()}", f"msg_{new_id()}"
+        self.kept = False
+
+    def prepare(self) -> AsyncGenerator[Any, None]:
+        body, services = self.body, self.services
+        given = [Said("user", body.input)] if isinstance(body.input, str) else [said(i) for i in body.input]
+        if body.model == RAW:
+            options: dict[str, Any] = {"max_new_tokens": min(body.max_output_tokens or 256, 2048)}
+            if body.temperature:
+                options |= {"do_sample": True, "temperature": body.temperature, "top_p": body.top_p or 1.0}
+            system = [Said("system", body.instructions)] if body.instructions else []
+            return raw_stream(
+                services, self.engine, model_messages([*system, *given], services.settings), None, options
+            )
+        question, image, said_now = asked(given, services.settings)
+        session, before = self._before()
+        changes = {
+            "max_new_tokens": None if body.max_output_tokens is None else min(body.max_output_tokens, 2048),
+            "k": body.tools[0].max_num_results if body.tools else None,
+        }
+        self.kept = body.store is not False
+        return ask_events(
+            services,
+            self.engine,
+            question,
+            image=image,
+            session=session if self.kept else None,
+            settings=ask_settings(services, changes),
+            past=[*before, *said_now],
+            keep=self.kept,
+        )
+
+    def _before(self) -> tuple[str | None, list[Past]]:
+        """The session to go on with, and what was said in it."""
+        body, talk = self.body, self.engine.conversation
+        if body.previous_response_id is not None and body.conversation is not None:
+            raise ApiError(422, "invalid_request", "Give previous_response_id or conversation, not both.")
+        if body.previous_response_id is not None:
+            turn = _find(self.engine, body.previous_response_id)
+            turns = talk.turns(turn.session_id)
+            until = next(i for i, known in enumerate(turns) if known.turn_id == turn.turn_id) + 1
+            # Going on from an earlier turn begins a session of its own: one session is one thread.
+            return (turn.session_id if until == len(turns) else None), pasts(turns[:until])
+        if body.conversation is not None:
+            name = body.conversation if isinstance(body.conversation, str) else body.conversation.id
+            session = talk.open(ulid_of(name), "")
+            return session, pasts(talk.turns(session))
+        return None, []
+
+    async def whole(self, parts: AsyncGenerator[Any, None]) -> dict[str, Any]:
+        seen, written = Asked(), Written()
+        async with aclosing(parts):
+            async for part in parts:
+                written.take(part) if self.body.model == RAW else seen.take(part)
+        return self._response("completed", self._output(seen, written), self._usage(seen, written), seen)
+
+    async def stream(self, parts: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes, None]:
+        events, seen, written = Events(), Asked(), Written()
+        raw, open_text = self.body.model == RAW, False
+        index = 0 if raw else 1
+        begun = False
+        try:
+            async with aclosing(parts):
+                async for part in parts:
+                    if isinstance(part, Started):
+                        seen.take(part)
+                        self.ulid, self.session = part.turn_id, part.session_id
+                        continue
+                    if not begun:
+                        begun = True
+                        for piece in self._begin(events, raw):
+                            yield piece
+                    if raw:
+                        if text := written.take(part):
+                            if not open_text:
+                                open_text = True
+                                for piece in events.message_begins(index, self.message_id):
+                                    yield piece
+                            yield events.delta(index, self.message_id, text)
+                        continue
+                    seen.take(part)
+                    if (step := step_of(part)) is not None and step.action == "reflect":
+                        continue
+            output = self._output(seen, written)
+            if not raw:
+                for piece in events.search_ends(0, output[0]):
+                    yield piece
+            if not open_text:
+                for piece in events.message_begins(index, self.message_id):
+                    yield piece
+                for piece in events.text(index, self.message_id, output[index]["content"][0]["text"]):
+                    yield piece
+            for piece in events.message_ends(index, output[index]):
+                yield piece
+            done = self._response("completed", output, self._usage(seen, written), seen)
+            yield events.make("response.completed", response=done)
+        except Exception as error:
+            known: ApiError = api_error(error)
+            fault = {"code": "server_error", "message": known.message}
+            failed = self._response("failed", [], None, seen, error=fault)
+            if begun:
+                yield events.make("response.failed", response=failed)
+            else:
+                detail = problem_body(known.status, known.code, known.message)
+                yield events.make(
+                    "error", code=known.code, message=known.message, param=None, error=detail["error"]
+                )
+
+    def _begin(self, events: Events, raw: bool) -> list[bytes]:
+        now = self._response("in_progress", [], None, None)
+        out = [
+            events.make("response.created", response=now),
+            events.make("response.in_progress", response=now),
+        ]
+        return out if raw else [*out, *events.search_begins(0, self.search_id)]
+
+    def _output(self, seen: Asked, written: Written) -> list[dict[str, Any]]:
+        if self.body.model == RAW:
+            return [message_item(self.message_id, written.text, [])]
+        answer = seen.result.answer
+        return _items(
+            self.services, self.request, self.search_id, self.message_id,
+            answer.text, answer.citations, seen.steps,
+        )  # fmt: skip
+
+    @staticmethod
+    def _usage(seen: Asked, written: Written) -> tuple[int, int]:
+        return seen.usage() if seen.steps else (written.prompt, written.new)
+
+    def _response(
+        self,
+        status: str,
+        output: list[dict[str, Any]],
+        usage: tuple[int, int] | None,
+        seen: Asked | None,
+        error: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        body = self.body
+        if seen is not None and seen.turn_id:
+            self.ulid, self.session = seen.turn_id, seen.session_id
+        more: dict[str, Any] = {
+            "instructions": body.instructions,
+            "metadata": body.metadata or {},
+            "max_output_tokens": body.max_output_tokens,
+            "tools": [tool.model_dump(exclude_none=True) for tool in body.tools or ()],
+            "store": self.kept,
+        }
+        if seen is not None and seen.answer is not None:
+            result = seen.result.to_json()
+            more["hydra"] = {key: result[key] for key in ("status", "confidence", "citations", "steps")}
+        return response_object(
+            f"resp_{self.ulid}",
+            self.created,
+            body.model,
+            status=status,
+            output=output,
+            usage=usage,
+            error=error,
+            previous=body.previous_response_id,
+            conversation=f"conv_{self.session}" if self.session else None,
+            more=more,
+        )
+
+
+def _items(
+    services: Services,
+    request: Request,
+    search_id: str,
+    message_id: str,
+    text: str,
+    citations: Sequence[Citation],
+    steps: Sequence[Step],
+) -> list[dict[str, Any]]:
+    searches = [step.detail for step in steps if step.action == "search"]
+    hits = list(searches[-1].get("hits", ())) if searches else []
+    queries = [str(search.get("query", "")) for search in searches]
+    results = search_results(services, request, hits, citations)
+    notes = file_citations(text, citations) + url_citations(services, request, text, citations)
+    return [search_item(search_id, queries, results), message_item(message_id, text, notes)]
+
+
+def _find(engine: HydraRAG, response_id: str) -> StoredTurn:
+    try:
+        turn = chats.get_turn(engine.store, engine.tenant, ulid_of(response_id))
+    except NotFoundError:
+        raise ApiError(404, "not_found", f"There is no response {response_id}.") from None
+    return turn
+
+
+@router.get(
+    "/{response_id}",
+    summary="A stored response",
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+)
+def show(services: Served, engine: Engine, request: Request, response_id: ResponseId) -> Response:
+    turn = _find(engine, response_id)
+    states = {"running": "in_progress", "interrupted": "cancelled", "failed": "failed"}
+    status = states.get(turn.status, "completed")
+    output: list[dict[str, Any]] = []
+    steps = [Step(step.action, step.detail) for step in turn.steps]
+    if status == "completed":
+        cited = [Citation(c.document_id, c.document, c.page, c.box, c.quote) for c in turn.citations]
+        output = _items(
+            services, request, f"fs_{turn.turn_id}", f"msg_{turn.turn_id}", turn.answer or "", cited, steps
+        )
+    seen = Asked()
+    seen.steps = steps
+    error = {"code": "server_error", "message": "The answer failed."} if status == "failed" else None
+    data = response_object(
+        response_id, int(turn.created.timestamp()), "hydra-rag", status=status, output=output,
+        usage=seen.usage(), error=error, conversation=f"conv_{turn.session_id}",
+    )  # fmt: skip
+    return JSONResponse(data)
+
+
+@router.delete(
+    "/{response_id}",
+    summary="Delete a response",
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+)
+def remove(engine: Engine, response_id: ResponseId) -> Response:
+    """The turn and its evidence; the rest of its session stays."""
+    turn = _find(engine, response_id)
+    with engine.store.write() as db:
+        db.execute(delete(TurnRow).where(TurnRow.tenant == engine.tenant, TurnRow.id == turn.turn_id))
+    return JSONResponse({"id": response_id, "object": "response", "deleted": True})
