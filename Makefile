@@ -7,16 +7,17 @@ SHELL := bash
 VENV ?= .venv
 EXTRAS ?= cpu,server,dev
 PYTHON ?=
+CHROMIUM ?=
 SEED ?= 7
 DEMO_DIR ?= demo-out
 ARGS ?=
-export PYTHON
+export PYTHON CHROMIUM
 
 comma := ,
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup demo test test-faults lint bench serve examples clean
+.PHONY: help setup demo test test-faults test-browser lint bench serve examples clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +36,11 @@ test: $(STAMP) ## the test suite (ARGS=... for pytest)
 
 test-faults: $(STAMP) ## the long fault-injection and fuzz suites
 	HYDRA_RAG_TEST_LONG=1 $(BIN)/python -m pytest -m faults $(ARGS)
+
+test-browser: $(STAMP) ## the page in Chromium (installs Chromium where it may)
+	@scripts/browser.sh
+	@scripts/setup.sh "$(VENV)" -e ".[$(EXTRAS),browser]"
+	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 lint: $(STAMP) ## ruff, mypy --strict, import layers
 	$(BIN)/ruff check .

@@ -1,0 +1,87 @@
+// Puts the parts together.
+
+import "./askbox.js";
+import "./browser.js";
+import "./library.js";
+import "./sessions.js";
+import "./talk.js";
+import "./trace.js";
+import "./turn.js";
+import "./viewer.js";
+import { me, signOut } from "./api.js";
+import { byId } from "./dom.js";
+import { keys } from "./keys.js";
+import { documents, emit, go, narrow, on, place, view } from "./state.js";
+import { theme } from "./theme.js";
+
+const part = (name) => document.querySelector(name);
+const [talk, viewer, browser, sessions, library] = ["talk-log", "page-viewer", "page-browser", "session-list", "document-list"].map(part);
+
+function browse() {
+  viewer.hidden = true;
+  browser.hidden = false;
+  go({ page: null, box: null });
+}
+
+function drawer(open) {
+  document.body.dataset.rail = open ? "open" : "closed";
+  byId("menu").setAttribute("aria-expanded", String(open));
+}
+
+on("open-page", (spot) => {
+  viewer.hidden = false;
+  browser.hidden = true;
+  drawer(false);
+  if (!spot.quietly) view("desk");
+  viewer.show(spot);
+});
+on("browse", () => {
+  browse();
+  browser.room.focus();
+});
+on("open-talk", (id) => { drawer(false); view("talk"); talk.open(id); });
+on("new-talk", () => { drawer(false); view("talk"); talk.open(null); byId("question").focus(); });
+on("scope", () => { drawer(false); view("talk"); });
+
+byId("menu").addEventListener("click", () => drawer(document.body.dataset.rail !== "open"));
+document.addEventListener("pointerdown", (event) => {
+  if (document.body.dataset.rail === "open" && !event.target.closest("#rail, #menu, dialog, .menu")) drawer(false);
+});
+for (const button of document.querySelectorAll("[data-goto]")) button.addEventListener("click", () => view(button.dataset.goto));
+
+theme(byId("theme"));
+keys({ talk, viewer, browser, closeDrawer: () => drawer(false) });
+
+addEventListener("popstate", () => talk.open(place().talk));
+
+const start = place();
+await library.load();
+sessions.load();
+await talk.open(start.talk);
+if (start.page) {
+  const marks = start.box ? [{ box: start.box, kind: "cite" }] : [];
+  const { document: name } = documents.get(start.page.document_id) ?? {};
+  const query = talk.last?.turn?.question ?? "";
+  viewer.hidden = false;
+  browser.hidden = true;
+  viewer.show({ ...start.page, document: name, marks, query });
+}
+document.documentElement.dataset.ready = "yes";
+if (!narrow()) byId("question").focus();
+
+/** What the server is about to do, until it can answer; and who it takes us for. */
+async function greet() {
+  for (let wait = 1000; ; wait = Math.min(wait * 1.4, 8000)) {
+    const found = await me().catch(() => null);
+    byId("sign-out").hidden = found?.auth !== "cookie";
+    emit("server", found?.status ?? "away");
+    if (found?.status === "ready" || found?.status === "failed") return;
+    await new Promise((done) => setTimeout(done, wait));
+  }
+}
+
+byId("sign-out").addEventListener("click", async () => {
+  await signOut().catch(() => {});
+  location.reload();
+});
+greet();

@@ -1,0 +1,99 @@
+// All pages, and searching them.
+
+import * as api from "./api.js";
+import { announce, count, el, icon } from "./dom.js";
+import { lazyImage } from "./pictures.js";
+import { documents, emit, on } from "./state.js";
+import { marksOf } from "./trace.js";
+
+const SHOWN = 60;
+const FEW = 3;
+
+const range = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
+const spotOf = ({ document_id, document }, page) => ({ document_id, document, page });
+
+class PageBrowser extends HTMLElement {
+  #ticket = 0;
+
+  connectedCallback() {
+    this.input = el("input", { type: "search", id: "page-search", placeholder: "Search pages", "aria-label": "Search pages", autocomplete: "off", maxlength: 1000,
+      oninput: () => { if (!this.input.value) this.#all(); } });
+    const form = el("form", { class: "search", role: "search", onsubmit: (event) => { event.preventDefault(); this.#search(this.input.value.trim()); } },
+      icon("search"), this.input);
+    this.room = el("div", { class: "browse", tabindex: 0, role: "region", "aria-label": "Pages" });
+    this.append(el("div", { class: "desk-bar" }, form), this.room);
+    on("documents", () => { if (!this.input.value) this.#all(); });
+    this.#all();
+  }
+
+  #all() {
+    this.#ticket += 1;
+    const shelves = [...documents.values()].filter((one) => one.pages > 0);
+    if (!shelves.length) {
+      this.room.replaceChildren(el("div", { class: "desk-empty" }, icon("page", ""), el("p", { text: "Pages of your documents lie here, and the place an answer was read from." })));
+      return;
+    }
+    // Short documents share a shelf, so that they do not waste a row each.
+    const short = shelves.filter((one) => one.pages <= FEW);
+    const together = el("div", { class: "sheets" }, ...short.flatMap((one) =>
+      range(1, one.pages).map((page) => this.#sheet(spotOf(one, page), one.pages > 1 ? `${one.document} · ${page}` : one.document))));
+    this.room.replaceChildren(...(short.length ? [together] : []),
+      ...shelves.filter((one) => one.pages > FEW).map((one) => this.#shelf(one)));
+  }
+
+  #shelf(one) {
+    const sheets = el("div", { class: "sheets" });
+    const more = (from) => {
+      const to = Math.min(one.pages, from + SHOWN);
+      sheets.append(...range(from + 1, to).map((page) => this.#sheet(spotOf(one, page), `${page}`)));
+      if (to < one.pages) {
+        const button = el("button", { type: "button", class: "button", text: `${count(one.pages - to, "more page")}`, onclick: () => { button.remove(); more(to); } });
+        sheets.append(button);
+      }
+    };
+    more(0);
+    return el("section", { class: "shelf", "aria-label": one.document },
+      el("div", { class: "shelf-head" }, el("h2", { text: one.document, title: one.document }), el("span", { text: count(one.pages, "page") })), sheets);
+  }
+
+  #sheet(spot, text, extra = {}, rank = null) {
+    return el("button", { type: "button", class: "sheet", "aria-label": `Open ${spot.document}, page ${spot.page}${rank ? `, rank ${rank}` : ""}`,
+      onclick: () => emit("open-page", { ...spot, ...extra }) },
+      el("span", { class: "sheet-pic" }, lazyImage(api.pageImage(spot.document_id, spot.page, 320), ""), rank ? el("span", { class: "rank", text: rank }) : null),
+      el("span", { class: "sheet-name", text }));
+  }
+
+  async #search(query) {
+    if (!query) {
+      this.#all();
+      return;
+    }
+    const ticket = ++this.#ticket;
+    this.room.setAttribute("aria-busy", "true");
+    try {
+      const { hits } = await api.search(query, 24, "hybrid");
+      if (ticket !== this.#ticket) return;
+      if (!hits.length) {
+        this.room.replaceChildren(el("div", { class: "desk-empty" }, icon("none", ""), el("p", { text: "No page fits that search." })));
+      } else {
+        const sheets = hits.map((hit) => this.#sheet(hit, `${hit.document} · ${hit.page}`, { query, marks: marksOf(hit.regions, "region"), whole: true }, hit.rank));
+        this.room.replaceChildren(el("section", { class: "shelf" },
+          el("div", { class: "shelf-head" }, el("h2", { text: `Pages like “${query}”` }), el("span", { text: count(hits.length, "page") })),
+          el("div", { class: "sheets" }, ...sheets)));
+      }
+      this.room.scrollTop = 0;
+      announce(hits.length ? `${count(hits.length, "page")} found.` : "No page fits that search.");
+    } catch (error) {
+      if (ticket === this.#ticket) this.room.replaceChildren(el("div", { class: "desk-empty" }, icon("warn", ""), el("p", { text: error.message })));
+    } finally {
+      if (ticket === this.#ticket) this.room.removeAttribute("aria-busy");
+    }
+  }
+
+  focusSearch() {
+    this.input.focus();
+    this.input.select();
+  }
+}
+
+customElements.define("page-browser", PageBrowser);
