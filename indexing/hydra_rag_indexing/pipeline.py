@@ -15,7 +15,9 @@ import logging
 import os
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
 __all__ = ["Ingestor", "Settings"]
 
 log = logging.getLogger(__name__)
+
+#: Threads that compress and store page images.
+_WRITERS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,10 +192,16 @@ class Ingestor:
 
         try:
             pages = load_pages(original, ocr=self.options.get("ocr", "auto"))
-            with closing(cast("Generator[PageImage]", pages)):
+            with closing(cast("Generator[PageImage]", pages)), ThreadPoolExecutor(_WRITERS) as pool:
+                # Compressing and syncing images overlaps with drawing the next ones, in order.
+                writing: deque[Future[_Page]] = deque()
                 for page in pages:
                     if page.number not in skip:
-                        yield self._stored(page)
+                        writing.append(pool.submit(self._stored, page))
+                    if len(writing) > _WRITERS:
+                        yield writing.popleft().result()
+                while writing:
+                    yield writing.popleft().result()
         except FileError as error:
             # The reader knows the stored copy, the user the file.
             raise FileError(error.message.replace(original.name, name), code=error.code) from error
