@@ -57,8 +57,8 @@ class Points:
         return isinstance(path, str | Path) and str(path).startswith(self.root + os.sep)
 
     def install(self) -> None:
-        builtins.open = self._open  # type: ignore[assignment]
-        os.fsync, os.replace = self._fsync, self._replace
+        builtins.open = self._open
+        os.fsync, os.replace = self._fsync, self._replace  # type: ignore[assignment]
         os.unlink = self._named("unlink", REAL_UNLINK)
         os.mkdir = self._named("mkdir", REAL_MKDIR)
         event.listen(Engine, "before_cursor_execute", self._statement)
