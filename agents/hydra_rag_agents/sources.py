@@ -123,7 +123,7 @@ def crop_of(view: PageView, box: Sequence[int] | None, edge: int) -> tuple[Box, 
     asked = whole if box is None else Box(*box)
     if asked.intersect(whole).area == 0:
         raise UsageError(
-            f"The box {list(asked)} has nothing of the page in it: give [left, top, right, bottom] in pixels, "
+            f"The box {list(asked)} holds nothing of the page: give [left, top, right, bottom] in pixels, "
             f"with 0 <= left < right <= {view.width} and 0 <= top < bottom <= {view.height}."
         )
     shown = asked.clip(view.width, view.height)

@@ -121,7 +121,7 @@ class LookAt(_Arguments):
         Field(
             min_length=4,
             max_length=4,
-            description="[left, top, right, bottom] in pixels of the page, for a closer look at a part of it. "
+            description="[left, top, right, bottom] in pixels of the page, for a closer look at a part. "
             "Default: the whole page.",
         ),
     ] = None

@@ -112,7 +112,7 @@ TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec(
         "search_pages",
         "Search pages",
-        "Find pages of the user's documents by what they say and how they look (tables, figures, scans, forms). "
+        "Find pages of the user's documents by what they say and how they look (tables, figures, scans). "
         "Returns the best pages with their text, the places that match as boxes in page pixels, and images.",
         SearchPages,
         search_pages,
@@ -129,8 +129,8 @@ TOOLS: tuple[ToolSpec, ...] = (
     ToolSpec(
         "ask_documents",
         "Ask the documents",
-        "Let the documents' own agent answer a question: it searches, looks at pages, and returns a short answer "
-        "with its sources (document, page, box), or says that the documents do not tell.",
+        "Let the documents' own agent answer a question: it searches, looks at pages, and returns a short "
+        "answer with its sources (document, page, box), or says that the documents do not tell.",
         AskDocuments,
         ask_documents,
         model=True,

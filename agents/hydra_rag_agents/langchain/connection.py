@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from hydra_rag_agents.sources import LocalSource, Source
-from hydra_rag_agents.tools import Images, Mode, Options
+from hydra_rag_agents.tool_values import Images, Mode, Options
 
 if TYPE_CHECKING:
     from hydra_rag_agents.facade import HydraRAG

@@ -10,7 +10,7 @@ from langchain_core.documents import Document
 
 from hydra_rag.geometry import Box
 from hydra_rag_agents.sources import FoundPage, PageView
-from hydra_rag_agents.tools import Picture, ToolOutput
+from hydra_rag_agents.tool_values import Picture, ToolOutput
 
 __all__ = ["blocks", "document", "documents"]
 

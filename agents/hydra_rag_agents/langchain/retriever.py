@@ -13,7 +13,8 @@ from hydra_rag.errors import UsageError
 from hydra_rag_agents.langchain.connection import Connection
 from hydra_rag_agents.langchain.documents import documents as as_documents
 from hydra_rag_agents.langchain.running import arun, run
-from hydra_rag_agents.tools import TOOLS, Images, Mode, SearchPages
+from hydra_rag_agents.tool_values import Images, Mode, SearchPages
+from hydra_rag_agents.tools import TOOLS
 
 __all__ = ["HydraRetriever"]
 

@@ -19,7 +19,7 @@ from langchain_core.callbacks import (
 from langchain_core.runnables.config import run_in_executor
 
 from hydra_rag_agents.sources import Source
-from hydra_rag_agents.tools import Call, Options, ToolOutput, ToolSpec
+from hydra_rag_agents.tool_values import Call, Options, ToolOutput, ToolSpec
 
 __all__ = ["arun", "run"]
 

@@ -13,7 +13,8 @@ from hydra_rag.errors import HydraError
 from hydra_rag_agents.langchain.connection import Connection
 from hydra_rag_agents.langchain.documents import blocks, documents
 from hydra_rag_agents.langchain.running import arun, run
-from hydra_rag_agents.tools import TOOLS, Images, ToolOutput
+from hydra_rag_agents.tool_values import Images, ToolOutput
+from hydra_rag_agents.tools import TOOLS
 
 __all__ = ["HydraAskTool", "HydraSearchTool"]
 
