@@ -29,12 +29,6 @@ class Ran:
         return json.loads(self.out)
 
 
-@pytest.fixture(autouse=True)
-def _short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Random models never stop by themselves."""
-    monkeypatch.setenv("HYDRA_RAG_MAX_NEW_TOKENS", "8")
-
-
 Command = Callable[..., Ran]
 
 
@@ -51,7 +45,12 @@ def command(capfd: pytest.CaptureFixture[str]) -> Command:
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("model") / "tiny", "qwen2_vl")
+    folder = tiny_model(tmp_path_factory.mktemp("model") / "tiny", "qwen2_vl")
+    facts = folder / "adapter" / "hydra.json"
+    spec = json.loads(facts.read_text(encoding="utf-8"))
+    spec["reader"] = {"max_new_tokens": 8}  # random models never stop by themselves
+    facts.write_text(json.dumps(spec), encoding="utf-8")
+    return folder
 
 
 def draw(path: Path, lines: list[str]) -> Path:

@@ -235,9 +235,9 @@ def test_database_revision(command: Command, store: Path) -> None:
     assert command("db", "upgrade", "--store", store, "--json").json["revision"] == current["head"]
 
 
-def test_the_installed_command_speaks_json_on_stdout_only(made: tuple[Path, Path], tiny: Path) -> None:
+def test_the_installed_command_speaks_json_on_stdout_only(store: Path, tiny: Path) -> None:
     script = Path(sys.executable).with_name("hydra-rag")
-    ask = ["ask", "What is the total?", "--store", str(made[1]), "--model", str(tiny), "--json"]
+    ask = ["ask", "What is the total?", "--store", str(store), "--model", str(tiny), "--json"]
     done = subprocess.run([str(script), *ask], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] in ("answered", "not_found")
