@@ -8,7 +8,7 @@ import io
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Path, Query, Request
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Strict, StringConstraints
 
 from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_api.server.errors import ApiError
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
-    "DataUri", "DocumentId", "Engine", "Id", "JobId", "PageNumber", "Served", "SessionId", "Text", "TurnId",
-    "Who", "decode_image", "decode_images",
+    "Bool", "DataUri", "DocumentId", "Engine", "Id", "Int", "JobId", "Number", "PageNumber", "Served",
+    "SessionId", "Text", "TurnId", "Who", "decode_image", "decode_images",
 ]  # fmt: skip
 
 ID = r"^[0-9A-HJKMNP-TV-Z]{26}$"
@@ -34,6 +34,10 @@ def _no_nul(value: str) -> str:
     return value
 
 
+#: JSON numbers and booleans as they are: `true` is no number, `0` is no boolean.
+Int = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Bool = Annotated[bool, Strict()]
 #: Text that goes into the store.
 Text = Annotated[str, AfterValidator(_no_nul)]
 Id = Annotated[str, StringConstraints(pattern=ID)]

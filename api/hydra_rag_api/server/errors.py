@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -107,6 +108,15 @@ def api_error(error: BaseException) -> ApiError:
     return ApiError(500, "internal", "Something unexpected went wrong; the server's log says what.")
 
 
+def _methods_at(request: Request) -> list[str]:
+    """All methods of a path; the router knows only those of the first route that fits."""
+    found: set[str] = set()
+    for template, methods in request.app.openapi()["paths"].items():
+        if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), request.url.path):
+            found |= {method.upper() for method in methods}
+    return sorted(found)
+
+
 def install(app: FastAPI) -> None:
     """Handlers for every kind of error."""
 
@@ -137,13 +147,10 @@ def install(app: FastAPI) -> None:
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(error.status_code, "http")
-        return problem(
-            error.status_code,
-            code,
-            str(error.detail)[:2000],
-            request=request,
-            headers=dict(error.headers or {}),
-        )
+        headers = dict(error.headers or {})
+        if error.status_code == 405 and (methods := _methods_at(request)):
+            headers["Allow"] = ", ".join(methods)
+        return problem(error.status_code, code, str(error.detail)[:2000], request=request, headers=headers)
 
     app.add_exception_handler(ApiError, on_error)
     app.add_exception_handler(HydraError, on_error)

@@ -24,7 +24,7 @@ from hydra_rag_api.server.deps import Engine, Served, Who, decode_image
 from hydra_rag_api.server.errors import ApiError, api_error, problem_body
 from hydra_rag_api.server.schemas import Answer, AskRequest, SearchRequest, SearchResult
 from hydra_rag_api.server.services import Services
-from hydra_rag_api.server.sse import EventStream, event, until_disconnect
+from hydra_rag_api.server.sse import SCHEMA, EventStream, event, until_disconnect
 
 __all__ = ["Asked", "ask_events", "ask_settings", "router"]
 
@@ -134,7 +134,7 @@ async def search(services: Served, engine: Engine, request: Request, body: Searc
     response_model=Answer,
     summary="Ask the documents",
     description="With `stream` (the default): " + EVENTS,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/event-stream": {"schema": SCHEMA}}}},
 )
 async def ask(services: Served, who: Who, engine: Engine, request: Request, body: AskRequest) -> Response:
     image = (

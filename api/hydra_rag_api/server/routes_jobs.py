@@ -18,7 +18,7 @@ from hydra_rag_api.server import batches
 from hydra_rag_api.server.deps import JobId, Served, Who
 from hydra_rag_api.server.schemas import Job, JobList
 from hydra_rag_api.server.services import Services
-from hydra_rag_api.server.sse import EventStream, event
+from hydra_rag_api.server.sse import SCHEMA, EventStream, event
 
 __all__ = ["router"]
 
@@ -56,7 +56,7 @@ def cancel_job(services: Served, who: Who, job_id: JobId) -> dict[str, Any]:
     description="`progress` events hold the job as it is, whenever it changes; the last one is `done`. "
     "A client that comes back gets the present state first.",
     response_class=Response,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/event-stream": {"schema": SCHEMA}}}},
 )
 async def job_events(
     services: Served,

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from hydra_rag_api.server.deps import DataUri, Id, Text
+from hydra_rag_api.server.deps import Bool, DataUri, Id, Int, Number, Text
 
 __all__ = [
     "Answer", "AskRequest", "Citation", "Document", "DocumentList", "DocumentPages", "FeedbackRequest",
@@ -154,7 +154,7 @@ class SearchRequest(_In):
 
     query: Annotated[Text, StringConstraints(max_length=8000)] | None = None
     image: DataUri | None = None
-    k: int = Field(10, ge=1, le=100)
+    k: Int = Field(10, ge=1, le=100)
     mode: Mode = "hybrid"
     documents: Annotated[list[Id], Field(max_length=100)] | None = None
 
@@ -181,16 +181,16 @@ class AskRequest(_In):
     question: Question
     image: DataUri | None = None
     session_id: Id | None = Field(None, description="Go on with this session.")
-    k: int | None = Field(None, ge=1, le=20, description="Pages to retrieve.")
-    pages: int | None = Field(None, ge=1, le=10, description="Pages to look at.")
+    k: Int | None = Field(None, ge=1, le=20, description="Pages to retrieve.")
+    pages: Int | None = Field(None, ge=1, le=10, description="Pages to look at.")
     mode: Mode | None = None
     gaze: Gaze | None = None
-    text_layer: bool | None = None
-    threshold: float | None = Field(None, ge=0, le=1)
-    max_new_tokens: int | None = Field(None, ge=1, le=2048)
-    seed: int | None = Field(None, ge=0, le=2**31 - 1)
+    text_layer: Bool | None = None
+    threshold: Number | None = Field(None, ge=0, le=1)
+    max_new_tokens: Int | None = Field(None, ge=1, le=2048)
+    seed: Int | None = Field(None, ge=0, le=2**31 - 1)
     documents: Annotated[list[Id], Field(max_length=100)] | None = None
-    stream: bool = Field(True, description="Server-sent events; else one JSON document at the end.")
+    stream: Bool = Field(True, description="Server-sent events; else one JSON document at the end.")
 
 
 class Citation(BaseModel):
@@ -220,8 +220,8 @@ class Turn(BaseModel):
     citations: list[Citation]
     steps: list[dict[str, Any]]
     asked: str
-    feedback: int | None = None
-    has_image: bool = False
+    feedback: Int | None = None
+    has_image: Bool = False
 
 
 class Session(BaseModel):

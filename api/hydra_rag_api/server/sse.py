@@ -11,9 +11,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["KEEP_ALIVE_S", "EventStream", "event", "until_disconnect"]
+__all__ = ["KEEP_ALIVE_S", "SCHEMA", "EventStream", "event", "until_disconnect"]
 
 KEEP_ALIVE_S = 15.0
+#: What an event is, for the API's description.
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {name: {"type": "string"} for name in ("data", "event", "id")},
+}
 
 
 def event(data: Any, name: str | None = None, id: str | None = None) -> bytes:

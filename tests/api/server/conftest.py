@@ -47,7 +47,7 @@ class SlowReading(ScriptedReading):
 class SlowReader(ScriptedReader):
     open: list[SlowReading] = field(default_factory=list)
 
-    def read(self, images: Any, text: str, *, max_new_tokens: int, seed: int) -> Any:
+    def read(self, images: Any, text: str, *, max_new_tokens: int, **_: Any) -> Any:  # type: ignore[override]
         answer, confidence = self.script(images, text)
         reading = SlowReading(answer, confidence, max_new_tokens, 100)
         self.open.append(reading)

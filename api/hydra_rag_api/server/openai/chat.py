@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from hydra_rag.store.ids import new_id
 from hydra_rag_agents.events import step_of
 from hydra_rag_agents.facade import HydraRAG
-from hydra_rag_api.server.deps import Engine, Served, Text
+from hydra_rag_api.server.deps import Bool, Engine, Int, Number, Served, Text
 from hydra_rag_api.server.errors import ApiError, api_error, problem_body
 from hydra_rag_api.server.openai.annotations import url_citations
 from hydra_rag_api.server.openai.messages import ChatMessage, Said, asked, model_messages, said
@@ -24,7 +24,7 @@ from hydra_rag_api.server.openai.models import RAW, check_model
 from hydra_rag_api.server.openai.raw import Written, raw_stream
 from hydra_rag_api.server.routes_ask import Asked, ask_events, ask_settings
 from hydra_rag_api.server.services import Services
-from hydra_rag_api.server.sse import EventStream, event, until_disconnect
+from hydra_rag_api.server.sse import SCHEMA, EventStream, event, until_disconnect
 
 __all__ = ["router"]
 
@@ -40,7 +40,7 @@ Metadata = Annotated[
 class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    include_usage: bool = False
+    include_usage: Bool = False
 
 
 class ChatRequest(BaseModel):
@@ -57,14 +57,14 @@ class ChatRequest(BaseModel):
 
     model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     messages: Annotated[list[ChatMessage], Field(min_length=1, max_length=200)]
-    stream: bool | None = None
+    stream: Bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: int | None = Field(None, ge=1, le=100_000)
-    max_completion_tokens: int | None = Field(None, ge=1, le=100_000)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
-    seed: int | None = Field(None, ge=-(2**63), le=2**63 - 1)
-    n: int | None = Field(None, ge=1, le=1, description="Only one answer at a time.")
+    max_tokens: Int | None = Field(None, ge=1, le=100_000)
+    max_completion_tokens: Int | None = Field(None, ge=1, le=100_000)
+    temperature: Number | None = Field(None, ge=0, le=2)
+    top_p: Number | None = Field(None, gt=0, le=1)
+    seed: Int | None = Field(None, ge=-(2**63), le=2**63 - 1)
+    n: Int | None = Field(None, ge=1, le=1, description="Only one answer at a time.")
     metadata: Metadata | None = None
 
     @property
@@ -82,7 +82,7 @@ class ChatRequest(BaseModel):
         200: {
             "content": {
                 "application/json": {"schema": {"type": "object"}},
-                "text/event-stream": {"schema": {"type": "string"}},
+                "text/event-stream": {"schema": SCHEMA},
             }
         }
     },

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from hydra_rag.values import FloatArray, MultiVector, QueryItem
 from hydra_rag_api.server.asking import in_thread
-from hydra_rag_api.server.deps import DataUri, Engine, Served, Text, decode_image
+from hydra_rag_api.server.deps import Bool, DataUri, Engine, Int, Served, Text, decode_image
 from hydra_rag_api.server.errors import ApiError
 from hydra_rag_api.server.openai.models import RAG
 from hydra_rag_api.server.sse import until_disconnect
@@ -41,8 +41,8 @@ class EmbeddingsRequest(BaseModel):
     model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
     input: Input | Annotated[list[Input | EmbedItem], Field(min_length=1, max_length=64)]
     encoding_format: Literal["float", "base64"] | None = None
-    dimensions: int | None = Field(None, ge=1, le=65_536)
-    return_multivector: bool = False
+    dimensions: Int | None = Field(None, ge=1, le=65_536)
+    return_multivector: Bool = False
     task: Literal["retrieval.query", "retrieval.passage"] = "retrieval.query"
 
 

@@ -23,7 +23,7 @@ from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_agents.history import pasts
 from hydra_rag_agents.memory import Past
 from hydra_rag_agents.state import Citation, Step
-from hydra_rag_api.server.deps import ID, Engine, Served, Text
+from hydra_rag_api.server.deps import ID, Bool, Engine, Int, Number, Served, Text
 from hydra_rag_api.server.errors import ApiError, api_error, problem_body
 from hydra_rag_api.server.openai.annotations import (
     file_citations,
@@ -38,7 +38,7 @@ from hydra_rag_api.server.openai.raw import Written, raw_stream
 from hydra_rag_api.server.openai.response_shape import Events, message_item, response_object, search_item
 from hydra_rag_api.server.routes_ask import Asked, ask_events, ask_settings
 from hydra_rag_api.server.services import Services
-from hydra_rag_api.server.sse import EventStream, until_disconnect
+from hydra_rag_api.server.sse import SCHEMA, EventStream, until_disconnect
 
 __all__ = ["ResponseId", "router"]
 
@@ -55,7 +55,7 @@ class FileSearch(BaseModel):
         list[Annotated[str, StringConstraints(pattern=r"^vs_[A-Za-z0-9_-]{1,64}$")]],
         Field(min_length=1, max_length=1),
     ]
-    max_num_results: int | None = Field(None, ge=1, le=20)
+    max_num_results: Int | None = Field(None, ge=1, le=20)
 
 
 class ConversationRef(BaseModel):
@@ -78,12 +78,12 @@ class ResponsesRequest(BaseModel):
     previous_response_id: Annotated[str, StringConstraints(pattern=f"^resp_{ULID}$")] | None = None
     conversation: ConversationRef | Annotated[str, StringConstraints(pattern=f"^conv_{ULID}$")] | None = None
     tools: Annotated[list[FileSearch], Field(max_length=1)] | None = None
-    store: bool | None = None
-    stream: bool | None = None
+    store: Bool | None = None
+    stream: Bool | None = None
     metadata: Metadata | None = None
-    max_output_tokens: int | None = Field(None, ge=1, le=100_000)
-    temperature: float | None = Field(None, ge=0, le=2)
-    top_p: float | None = Field(None, gt=0, le=1)
+    max_output_tokens: Int | None = Field(None, ge=1, le=100_000)
+    temperature: Number | None = Field(None, ge=0, le=2)
+    top_p: Number | None = Field(None, gt=0, le=1)
 
 
 @router.post(
@@ -95,7 +95,7 @@ class ResponsesRequest(BaseModel):
         200: {
             "content": {
                 "application/json": {"schema": {"type": "object"}},
-                "text/event-stream": {"schema": {"type": "string"}},
+                "text/event-stream": {"schema": SCHEMA},
             }
         }
     },

@@ -17,7 +17,7 @@ from hydra_rag.store.models import CollectionRow
 from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_agents.result import query_item
 from hydra_rag_api.server.asking import in_thread
-from hydra_rag_api.server.deps import Served, Text, Who
+from hydra_rag_api.server.deps import Bool, Int, Number, Served, Text, Who
 from hydra_rag_api.server.errors import ApiError
 from hydra_rag_api.server.guard import Principal
 from hydra_rag_api.server.openai.annotations import file_id as public_id
@@ -58,15 +58,15 @@ class StoreFileRequest(BaseModel):
 class Ranking(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    score_threshold: float | None = Field(None, ge=0, le=1)
+    score_threshold: Number | None = Field(None, ge=0, le=1)
 
 
 class SearchRequest(BaseModel):
     model_config = ConfigDict(extra="ignore", json_schema_extra={"examples": [{"query": "invoice total"}]})
 
     query: Query_ | Annotated[list[Query_], Field(min_length=1, max_length=1)]
-    max_num_results: int = Field(10, ge=1, le=50)
-    rewrite_query: bool | None = None
+    max_num_results: Int = Field(10, ge=1, le=50)
+    rewrite_query: Bool | None = None
     ranking_options: Ranking | None = None
 
 
