@@ -88,6 +88,7 @@ def test_keyboard_alone(open_page: Callable[..., Any], site: str) -> None:
     page.keyboard.press("?")
     page.get_by_role("dialog", name="Keyboard").wait_for()
     page.keyboard.press("Escape")
+    page.get_by_role("dialog", name="Keyboard").wait_for(state="hidden")
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "question"
     seen = set()

@@ -66,8 +66,8 @@ if (start.page) {
   browser.hidden = true;
   viewer.show({ ...start.page, document: name, marks, query });
 }
-document.documentElement.dataset.ready = "yes";
 if (!narrow()) byId("question").focus();
+document.documentElement.dataset.ready = "yes";
 
 /** What the server is about to do, until it can answer; and who it takes us for. */
 async function greet() {

@@ -29,7 +29,7 @@ class ChatTurn extends HTMLElement {
     this.body = el("div", { class: "answer" });
     this.foot = el("div", { class: "turn-foot" });
     this.replaceChildren(el("article", { class: "turn", "aria-label": `Question: ${question}` },
-      el("h3", { class: "question", text: question }),
+      el("h2", { class: "question", text: question }),
       image ? el("img", { class: "question-image", src: image, alt: "Image sent with the question" }) : null,
       this.trace, this.body, this.foot));
     this.trace.query = question;
