@@ -73,7 +73,7 @@ def create_app(services: Services, *, manage: bool = True) -> FastAPI:
         redoc_url=None,
         responses=_RESPONSES,
         separate_input_output_schemas=False,
-        generate_unique_id_function=lambda route: route.name,
+        generate_unique_id_function=_operation_id,
     )
     app.state.services = services
     services.worker.on_result = _count(services)
@@ -94,6 +94,11 @@ def create_app(services: Services, *, manage: bool = True) -> FastAPI:
     app.add_middleware(Guard, services=services)
     _describe(app)
     return app
+
+
+def _operation_id(route: Any) -> str:
+    module = route.endpoint.__module__.rpartition(".")[2].removeprefix("routes_")
+    return f"{module}_{route.name}"
 
 
 def _mount(app: FastAPI, services: Services) -> None:
