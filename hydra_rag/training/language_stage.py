@@ -49,9 +49,9 @@ def draw_samples(index: int, done: float, config: LanguageConfig) -> Packed:
         return pack(_read_samples(rng, early))
     if r < (0.7 if early else 0.32):
         return pack(_text_samples(rng, 8 if early else 4, (6, 12) if early else (14, 14)))
-    mode = "both" if rng.random() < 0.2 else "image"
-    if done > 0.8 and rng.random() < 0.3:
-        cells = rng.choice(((28, 20), (34, 24), (20, 28), (40, 28)))
+    mode = "both" if rng.random() < (0.35 if done > 0.75 else 0.2) else "image"
+    if done > 0.75 and rng.random() < 0.35:
+        cells = rng.choice(((28, 20), (28, 20), (28, 20), (20, 28), (34, 24), (40, 28)))
         return pack([page_sample(rng, cells, size=(11, 20), questions=20, mode=mode, wear=rng.choice((0.0, 0.5, 1.0)))])
     rows, cols = (rng.randint(2, 6), rng.randint(8, 12)) if early else (rng.randint(4, 16), rng.randint(8, 16))
     count = max(1, min(10, 420 // (rows * cols)))

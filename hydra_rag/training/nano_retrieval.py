@@ -29,7 +29,7 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
         model = HydraModel.load(base, device=str(options.get("device", "cpu")))
         prompts = RetrievalPrompts(page="<|im_start|>{image}", query="{text}", augmentation="<|query|>", augmentation_count=6)
         dim, rank = int(options.get("dim", 128)), int(options.get("rank", 16))
-        spec = AdapterSpec(dim=dim, prompts=prompts, page_tokens=PAGE_TOKENS, answer_tokens=ANSWER_TOKENS)
+        spec = AdapterSpec(dim=dim, prompts=prompts, page_tokens=PAGE_TOKENS, answer_tokens=ANSWER_TOKENS, reader={"style": "nano"})
         out = runs / "retrieval" / "adapter"
         if (out / "hydra.json").is_file():
             model.load_adapter(out)

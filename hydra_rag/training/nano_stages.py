@@ -85,7 +85,9 @@ def _part(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def export(runs: Path, folder: Path) -> None:
-    """Write the base model as a checkpoint folder: 16-bit safetensors, configuration, tokenizer, processor."""
+    """Write a checkpoint folder: 16-bit safetensors, configuration, tokenizer, processor; the adapter if trained."""
+    import shutil
+
     import torch
 
     from hydra_rag.nano.build import save_processor
@@ -96,3 +98,8 @@ def export(runs: Path, folder: Path) -> None:
     model.save_pretrained(str(folder))
     (folder / "model.safetensors").chmod(0o644)
     save_processor(folder)  # last: save_pretrained writes a generation configuration of its own
+    adapter = runs / "retrieval" / "adapter"
+    if (adapter / "hydra.json").is_file():
+        shutil.copytree(adapter, folder / "adapter", dirs_exist_ok=True)
+        for path in (folder / "adapter").iterdir():
+            path.chmod(0o644)
