@@ -240,6 +240,9 @@ def test_evaluation_of_a_folder(command: Command, tiny: Path, tmp_path: Path) ->
     lines = (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     kinds = [json.loads(line)["kind"] for line in lines]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {"reading": 4, "answer": 4, "retrieval": 4}
+    people = command("eval", folder, "--model", tiny)
+    assert people.code == 0, people.err
+    assert "char_accuracy" in people.out
     (folder / "queries.jsonl").unlink()
     assert command("eval", folder, "--model", tiny, "--json").json["retrieval"] is None
     (folder / "pages.jsonl").write_text('{"image": "missing.png"}\n', encoding="utf-8")

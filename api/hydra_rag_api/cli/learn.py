@@ -137,6 +137,9 @@ def _device(cli: Cli) -> str:
 
 def _print_report(console: Console, report: dict[str, Any]) -> None:
     for part, figures in report.items():
+        if not isinstance(figures, dict | None):
+            console.print(f"{part}: {figures}", style="dim", markup=False)
+            continue
         if figures is None:
             console.print(f"{part}: no data", style="dim", markup=False)
             continue
