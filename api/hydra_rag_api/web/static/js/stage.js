@@ -92,7 +92,9 @@ export class Stage {
     this.page.style.transform = `translate(${x}px, ${y}px) scale(${scale})`;
     const numbered = this.#marks.filter((mark) => mark.number);
     [...this.tags.children].forEach((tag, index) => {
-      const [left, top] = numbered[index].box;
+      const [left, top, right, bottom] = numbered[index].box;
+      const { width, height } = this.camera.stage;
+      tag.hidden = x + right * scale < 0 || y + bottom * scale < 0 || x + left * scale > width || y + top * scale > height;
       tag.style.left = `${Math.max(2, x + left * scale - 28)}px`;
       tag.style.top = `${Math.max(2, y + top * scale - 8)}px`;
     });

@@ -151,12 +151,12 @@ class ChatTurn extends HTMLElement {
   #notFound() {
     const { steps, question } = this.#turn;
     const hits = steps.find((step) => step.action === "search")?.hits ?? [];
-    const looked = steps.filter((step) => step.action === "glance" || step.action === "gaze").length;
+    const looked = steps.some((step) => step.action === "glance" || step.action === "gaze");
     const nothing = documents.size === 0;
     return [el("div", { class: "notice" }, icon("none"), el("div", {},
       el("h3", { text: "Not found in your documents" }),
       el("p", { text: nothing ? "There are no documents yet. Add some, then ask again."
-        : `It looked ${looked ? `${count(looked, "time")} at the pages` : "through the pages"} that fit best and found no answer it would stand by.${hits.length ? " These came closest:" : ""}` }),
+        : `${looked ? "It looked at the pages that fit best" : "It searched the pages"} and found no answer it would stand by.${hits.length ? " These came closest:" : ""}` }),
       hits.length ? el("div", { class: "near" }, ...hits.slice(0, 4).map((hit) => pageThumb(hit, hit.document ?? "", { query: question }))) : null))];
   }
 
