@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -184,6 +185,7 @@ class RemoteSource:
                 headers = {"Authorization": f"Bearer {self._api_key}"} if self._api_key else {}
                 timeout = httpx2.Timeout(self._timeout, connect=10.0)
                 self._client = httpx2.Client(base_url=self._base, headers=headers, timeout=timeout)
+                weakref.finalize(self, self._client.close)  # nobody has to remember to close a tool
             return self._client
 
 
