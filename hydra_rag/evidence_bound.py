@@ -1,7 +1,8 @@
 """Evidence-bound decoding: the answer is a run of whole words that a page prints, or the refusal.
 
 The model still decides: at every step only tokens that keep the answer a literal run of the given text stay
-possible, so a small reader can choose the wrong value but never misspell or invent one. Needs a tokenizer with
+possible, so a small reader can choose the wrong value but never misspell or invent one. Needs a tokenizer
+with
 one token a character (``nano``); for others the constraint would cut through tokens.
 """
 
@@ -21,20 +22,28 @@ _LOOSE = ".,;:!?)]”\"'"
 class SpanBound(LogitsProcessor):
     """Keeps greedy or sampled decoding of one sequence inside ``lines``.
 
-    ``lines``: the page's text, line by line (an answer may run on into the next line). ``encode``: text to token
+    ``lines``: the page's text, line by line (an answer may run on into the next line). ``encode``: text to
+    token
     ids, one a character. ``end``: id of the end token. ``prompt_length``: tokens before the answer.
     ``refusal``: what may be answered although no line says it. With no usable line nothing is constrained.
     """
 
     def __init__(
-        self, lines: Sequence[str], encode: Callable[[str], Sequence[int]], end: int, prompt_length: int, refusal: str
+        self,
+        lines: Sequence[str],
+        encode: Callable[[str], Sequence[int]],
+        end: int,
+        prompt_length: int,
+        refusal: str,
     ) -> None:
         text = " ".join(" ".join(line.split()) for line in lines if line.strip())
         self._ids = [list(encode(ch)) for ch in text]
         self._usable = bool(text) and all(len(ids) == 1 for ids in self._ids)
         self._text, self._end, self._prompt = text, end, prompt_length
         self._refusal = list(encode(refusal))
-        self._starts = [i for i in range(len(text)) if text[i] != " " and (i == 0 or text[i - 1] in " (“\"'#")]
+        self._starts = [
+            i for i in range(len(text)) if text[i] != " " and (i == 0 or text[i - 1] in " (“\"'#")
+        ]
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """``input_ids`` int64 [1, tokens], ``scores`` float [1, vocabulary]; returns masked scores."""

@@ -1,4 +1,4 @@
-"""Characters that ``nano`` can read and write: the single source for its tokenizer and its training labels."""
+"""Characters that ``nano`` can read and write: the source of its tokenizer and of its training labels."""
 
 from __future__ import annotations
 

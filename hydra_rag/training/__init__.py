@@ -1,1 +1,3 @@
-"""Training: pages made with exact ground truth, the stages of ``nano``, and retrieval adapters for any backbone."""
+"""Training: pages made with exact ground truth, the stages of ``nano``, and retrieval adapters for any
+backbone.
+"""

@@ -39,7 +39,11 @@ class AdapterTraining:
 
 
 def train_adapter(
-    model: HydraModel, data: Iterator[RetrievalBatch], out: Path, config: AdapterTraining, log: Callable[[str], None]
+    model: HydraModel,
+    data: Iterator[RetrievalBatch],
+    out: Path,
+    config: AdapterTraining,
+    log: Callable[[str], None],
 ) -> list[float]:
     """Train the model's present adapter (see ``HydraModel.new_adapter``) and save it to ``out`` as it goes.
 
@@ -56,7 +60,10 @@ def train_adapter(
     with torch.enable_grad():
         while True:
             seconds = time.monotonic() - started
-            done = max(seconds / (config.minutes * 60) if config.minutes else 0.0, len(losses) / config.steps if config.steps else 0.0)
+            done = max(
+                seconds / (config.minutes * 60) if config.minutes else 0.0,
+                len(losses) / config.steps if config.steps else 0.0,
+            )
             if done >= 1.0:
                 break
             set_lr([optimiser], config.lr * lr_scale(done, warmup=0.03, decay_from=0.4))
@@ -71,7 +78,10 @@ def train_adapter(
             losses.append(float(loss.detach()))
             hits.append(right)
             if len(losses) % 10 == 0:
-                log(f"retrieval step {len(losses)} min {seconds / 60:.1f} loss {sum(losses[-10:]) / 10:.3f} first {sum(hits[-10:]) / 10:.3f}")
+                loss10, hit10 = sum(losses[-10:]) / 10, sum(hits[-10:]) / 10
+                log(
+                    f"retrieval step {len(losses)} min {seconds / 60:.1f} loss {loss10:.3f} first {hit10:.3f}"
+                )
             if len(losses) % config.save_every == 0:
                 model.save_adapter(out)
     view.trainable(False)
@@ -107,8 +117,15 @@ def _embed(model: HydraModel, view: RetrievalView, prompts: Sequence[Prompt]) ->
         features = []
         with torch.no_grad():
             for k in members:
-                features.append([model.vision.features(model.base_model, [image], view.device)[0] for image in some[k].images])
-        for k, vectors in zip(members, view.forward_hidden([some[k] for k in members], features), strict=True):
+                features.append(
+                    [
+                        model.vision.features(model.base_model, [image], view.device)[0]
+                        for image in some[k].images
+                    ]
+                )
+        for k, vectors in zip(
+            members, view.forward_hidden([some[k] for k in members], features), strict=True
+        ):
             out[rest[k]] = vectors
     return [v for v in out if v is not None]
 
@@ -116,7 +133,9 @@ def _embed(model: HydraModel, view: RetrievalView, prompts: Sequence[Prompt]) ->
 def _padded(view: RetrievalView, prompts: Sequence[Prompt]) -> list[torch.Tensor]:
     """Text prompts of any lengths in one pass: in a causal model what stands to the right changes nothing."""
     longest = max(len(p) for p in prompts)
-    ids = torch.tensor([[*p.token_ids, *[p.token_ids[-1]] * (longest - len(p))] for p in prompts], device=view.device)
+    ids = torch.tensor(
+        [[*p.token_ids, *[p.token_ids[-1]] * (longest - len(p))] for p in prompts], device=view.device
+    )
     positions = torch.arange(longest, device=view.device).expand(3, len(prompts), -1)
     hidden = view.tree(input_ids=ids, position_ids=positions, use_cache=False).last_hidden_state
     vectors = torch.nn.functional.normalize(view.projection(hidden.float()).float(), dim=-1)

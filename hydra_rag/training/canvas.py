@@ -31,7 +31,9 @@ class Run:
 
     def span_box(self, start: int, end: int) -> Box:
         """Box of the characters ``start`` to ``end`` (exclusive)."""
-        return Box(int(self.edges[start]), int(self.top), int(np.ceil(self.edges[end])), int(np.ceil(self.bottom)))
+        return Box(
+            int(self.edges[start]), int(self.top), int(np.ceil(self.edges[end])), int(np.ceil(self.bottom))
+        )
 
 
 @dataclass
@@ -49,7 +51,9 @@ class Canvas:
         self.image = Image.new("RGB", (self.width, self.height), self.paper)
         self.draw = ImageDraw.Draw(self.image)
 
-    def text(self, x: float, y: float, text: str, font: ImageFont.FreeTypeFont, fill: Color = (0, 0, 0)) -> Run:
+    def text(
+        self, x: float, y: float, text: str, font: ImageFont.FreeTypeFont, fill: Color = (0, 0, 0)
+    ) -> Run:
         """Draw one line with its em box's top-left corner at (x, y)."""
         self.draw.text((x, y), text, font=font, fill=fill)
         run = Run(text, x + char_edges(text, font), y + _ascent_gap(font), y + sum(font.getmetrics()))
@@ -64,7 +68,9 @@ class Canvas:
             for i, ch in enumerate(run.text + " "):
                 if ch.isspace():
                     if start is not None:
-                        found.append(Word(run.text[start:i], run.span_box(start, i).clip(self.width, self.height)))
+                        found.append(
+                            Word(run.text[start:i], run.span_box(start, i).clip(self.width, self.height))
+                        )
                     start = None
                 elif start is None:
                     start = i
@@ -103,7 +109,9 @@ def degrade(image: Image.Image, rng: random.Random, strength: float) -> Image.Im
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 0.8) * strength))
     if rng.random() < 0.25 * strength:
         scale = rng.uniform(0.7, 0.95)
-        small = image.resize((max(1, int(image.width * scale)), max(1, int(image.height * scale))), Image.Resampling.BILINEAR)
+        small = image.resize(
+            (max(1, int(image.width * scale)), max(1, int(image.height * scale))), Image.Resampling.BILINEAR
+        )
         image = small.resize(image.size, Image.Resampling.BICUBIC)
     pixels = np.asarray(image, np.float32)
     noise = np.random.default_rng(rng.getrandbits(32))

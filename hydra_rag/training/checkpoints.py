@@ -1,4 +1,6 @@
-"""Training state on disk: weights, optimiser tensors and progress, as safetensors and JSON; replaced atomically."""
+"""Training state on disk: weights, optimiser tensors and progress, as safetensors and JSON; replaced
+atomically.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def load_optimisers(optimisers: list[torch.optim.Optimizer], tensors: dict[str, 
         optimiser.load_state_dict(full)
 
 
-def save(folder: Path, modules: dict[str, nn.Module], optimisers: list[torch.optim.Optimizer], progress: Progress) -> None:
+def save(
+    folder: Path, modules: dict[str, nn.Module], optimisers: list[torch.optim.Optimizer], progress: Progress
+) -> None:
     """Write everything beside the old state, then rename; progress goes last."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
@@ -51,7 +55,9 @@ def save(folder: Path, modules: dict[str, nn.Module], optimisers: list[torch.opt
     os.replace(folder / "progress.tmp", folder / "progress.json")
 
 
-def load(folder: Path, modules: dict[str, nn.Module], optimisers: list[torch.optim.Optimizer] | None = None) -> Progress | None:
+def load(
+    folder: Path, modules: dict[str, nn.Module], optimisers: list[torch.optim.Optimizer] | None = None
+) -> Progress | None:
     """Restore modules (strictly) and optimisers; ``None`` where there is no state yet."""
     if not (folder / "progress.json").exists():
         return None

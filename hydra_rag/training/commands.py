@@ -23,7 +23,13 @@ def _logger(path: Path) -> Callable[[str], None]:
 
 
 def train_nano(
-    run: Path, stage: str, *, config: Path | None = None, device: str = "cpu", minutes: float | None = None, workers: int | None = None
+    run: Path,
+    stage: str,
+    *,
+    config: Path | None = None,
+    device: str = "cpu",
+    minutes: float | None = None,
+    workers: int | None = None,
 ) -> dict[str, Any]:
     """Run one stage, or ``"all"`` in order, then ``"export"``. Resumes from ``run``.
 
@@ -34,7 +40,9 @@ def train_nano(
         raise UsageError(f"unknown stage {stage!r}; choose one of: all, {', '.join(STAGES)}, export")
     settings = read_config(config)
     for one in [] if stage == "export" else chosen:
-        run_stage(one, run, settings, _logger(run / f"{one}.log"), device=device, minutes=minutes, workers=workers)
+        run_stage(
+            one, run, settings, _logger(run / f"{one}.log"), device=device, minutes=minutes, workers=workers
+        )
         draw_curve(run, one)
     weights = None
     if stage in ("all", "export"):
@@ -44,8 +52,10 @@ def train_nano(
 
 
 def train_adapter_on(
-    data: Path, out: Path, *, model: str, device: str = "auto", minutes: float = 20, steps: int = 0, batch: int = 8,
-    dim: int = 128, rank: int = 32, lr: float = 5e-4, page_tokens: int | None = None, seed: int = 0, resume: bool = True,
+    data: Path, out: Path, *, model: str, device: str = "auto", minutes: float = 20, steps: int = 0, batch:
+    int = 8,
+    dim: int = 128, rank: int = 32, lr: float = 5e-4, page_tokens: int | None = None, seed: int = 0, resume:
+    bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a retrieval adapter for ``model`` on the pages and queries of ``data``; saved to ``out``.
 
@@ -63,7 +73,9 @@ def train_adapter_on(
         elif engine.retrieval is None or engine.retrieval.spec.dim != dim:
             engine.new_adapter(dim, rank=rank, alpha=rank, seed=seed)
         options = AdapterTraining(minutes=minutes, steps=steps, lr=lr, page_tokens=page_tokens)
-        losses = train_adapter(engine, pages.batches(seed, batch), out, options, _logger(out.with_suffix(".log")))
+        losses = train_adapter(
+            engine, pages.batches(seed, batch), out, options, _logger(out.with_suffix(".log"))
+        )
     finally:
         engine.close()
     tenth = max(1, len(losses) // 10)
@@ -76,7 +88,7 @@ def train_adapter_on(
 
 
 def draw_curve(run: Path, stage: str) -> Path | None:
-    """A picture of the stage's log, ``run/<stage>.png``; needs matplotlib (extra ``train``), else ``None``."""
+    """A picture of the stage's log, ``run/<stage>.png``; needs matplotlib (extra ``train``)."""
     try:
         import matplotlib
     except ImportError:

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 def score_matrix(queries: Sequence[torch.Tensor], pages: Sequence[torch.Tensor]) -> torch.Tensor:
     """Mean over query tokens of the best similarity: float32 [queries, pages].
 
-    ``queries``, ``pages``: float32 [tokens, dim], L2-normalised, any lengths. Differentiable; nothing is padded.
+    ``queries``, ``pages``: float32 [tokens, dim], L2-normalised, any lengths. Differentiable; nothing is
+    padded.
     """
     lengths = torch.tensor([len(q) for q in queries])
     stacked = torch.cat(list(queries))
@@ -24,7 +25,9 @@ def score_matrix(queries: Sequence[torch.Tensor], pages: Sequence[torch.Tensor])
     return torch.stack(columns, 1)
 
 
-def contrastive_loss(scores: torch.Tensor, relevant: Sequence[Sequence[int]], temperature: float = 0.02) -> tuple[torch.Tensor, float]:
+def contrastive_loss(
+    scores: torch.Tensor, relevant: Sequence[Sequence[int]], temperature: float = 0.02
+) -> tuple[torch.Tensor, float]:
     """Cross entropy of every query's best relevant page against the pages that are not relevant to it.
 
     Returns the loss and the share of queries whose highest page is relevant.

@@ -13,7 +13,9 @@ from hydra_rag.training.documents.concepts import absent_question
 from hydra_rag.training.text_source import held_out
 
 
-def page_record(name: str, page: MadePage, rng: random.Random, *, only_held_out: bool = True) -> dict[str, Any]:
+def page_record(
+    name: str, page: MadePage, rng: random.Random, *, only_held_out: bool = True
+) -> dict[str, Any]:
     """One line of ``pages.jsonl``: words, questions with values never trained on, two that have no answer."""
     facts = [f for f in page.facts if held_out(f.answer)] if only_held_out else list(page.facts)
     questions: list[dict[str, Any]] = [
@@ -21,7 +23,9 @@ def page_record(name: str, page: MadePage, rng: random.Random, *, only_held_out:
         for f in facts if sum(f.questions[0] in g.questions for g in page.facts) == 1
     ]  # fmt: skip
     if rng.random() < 0.5:
-        taken = {label.lower() for label in page.labels} | {q.lower().strip("?. ") for f in page.facts for q in f.questions}
+        taken = {label.lower() for label in page.labels} | {
+            q.lower().strip("?. ") for f in page.facts for q in f.questions
+        }
         question = absent_question(rng, taken)
         if not any(w in label for w in question.lower().strip("?.").split() if len(w) > 3 for label in taken):
             questions.append({"question": question, "answer": None, "boxes": [], "kind": "absent"})
@@ -32,7 +36,14 @@ def page_record(name: str, page: MadePage, rng: random.Random, *, only_held_out:
     }
 
 
-def write_folder(folder: Path, *, pages: int, seed: int, cells: tuple[int, int] = (40, 28), size: tuple[int, int] = (14, 20)) -> None:
+def write_folder(
+    folder: Path,
+    *,
+    pages: int,
+    seed: int,
+    cells: tuple[int, int] = (40, 28),
+    size: tuple[int, int] = (14, 20),
+) -> None:
     """``pages`` full pages (by default 896 × 1280 pixels) with queries that name values of one page."""
     folder.mkdir(parents=True, exist_ok=True)
     kinds = list(LAYOUTS)
@@ -40,7 +51,15 @@ def write_folder(folder: Path, *, pages: int, seed: int, cells: tuple[int, int] 
     with (folder / "pages.jsonl").open("w", encoding="utf-8") as out:
         for i in range(pages):
             rng = random.Random(seed * 1_000_003 + i)
-            page = make_page(rng, cells[1] * CELL, cells[0] * CELL, size=size, layout=kinds[i % len(kinds)], fonts="held_out", wear=(0.0, 0.5, 1.0)[i % 3])
+            page = make_page(
+                rng,
+                cells[1] * CELL,
+                cells[0] * CELL,
+                size=size,
+                layout=kinds[i % len(kinds)],
+                fonts="held_out",
+                wear=(0.0, 0.5, 1.0)[i % 3],
+            )
             name = f"p{i:04}.png"
             page.image.save(folder / name, compress_level=1)
             out.write(json.dumps(page_record(name, page, rng), ensure_ascii=False) + "\n")

@@ -29,7 +29,8 @@ def _work(make: Callable[[int], Any], start: int, step: int, out: Any, stop: Any
 
 
 def feed(make: Callable[[int], T], *, first: int = 0, workers: int = 1, ahead: int = 6) -> Iterator[T]:
-    """Yield ``make(first)``, ``make(first + 1)`` ... (order within a worker), computed in ``workers`` processes.
+    """Yield ``make(first)``, ``make(first + 1)`` ... (order within a worker), computed in ``workers``
+    processes.
 
     ``make`` gets the batch's number as its seed. ``workers=0`` computes in this process.
     """
@@ -41,7 +42,8 @@ def feed(make: Callable[[int], T], *, first: int = 0, workers: int = 1, ahead: i
     out = context.Queue(ahead)
     stop = context.Event()
     children = [
-        context.Process(target=_work, args=(make, first + i, workers, out, stop), daemon=True) for i in range(workers)
+        context.Process(target=_work, args=(make, first + i, workers, out, stop), daemon=True)
+        for i in range(workers)
     ]
     for child in children:
         child.start()

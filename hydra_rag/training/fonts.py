@@ -81,7 +81,9 @@ def draw_face(rng: random.Random, kind: str = "train", *, upright: bool = False)
     """Draw a face: a family by weight, then one of its styles (regular three times as likely)."""
     groups, weights = _families(kind)
     faces = rng.choices(groups, weights)[0]
-    plain = [f for f in faces if not any(s in Path(f.path).stem for s in ("Bold", "Italic", "Oblique", "BI", "RI"))]
+    plain = [
+        f for f in faces if not any(s in Path(f.path).stem for s in ("Bold", "Italic", "Oblique", "BI", "RI"))
+    ]
     if plain and (upright or rng.random() < 0.6):
         return rng.choice(plain)
     return rng.choice(faces)

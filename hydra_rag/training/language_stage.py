@@ -38,7 +38,8 @@ class LanguageConfig:
 
 
 def draw_samples(index: int, done: float, config: LanguageConfig) -> Packed:
-    """The mixture at the share ``done`` of the stage: single lines and short texts first, because copying has to
+    """The mixture at the share ``done`` of the stage: single lines and short texts first, because copying
+    has to
     be learned before anything can be looked up; then cards; whole pages last."""
     rng = random.Random(config.seed * 1_000_003 + index)
     if config.phase == "text":
@@ -52,29 +53,55 @@ def draw_samples(index: int, done: float, config: LanguageConfig) -> Packed:
     mode = "both" if rng.random() < (0.35 if done > 0.75 else 0.2) else "image"
     if done > 0.75 and rng.random() < 0.35:
         cells = rng.choice(((28, 20), (28, 20), (28, 20), (20, 28), (34, 24), (40, 28)))
-        return pack([page_sample(rng, cells, size=(11, 20), questions=20, mode=mode, wear=rng.choice((0.0, 0.5, 1.0)))])
-    rows, cols = (rng.randint(2, 6), rng.randint(8, 12)) if early else (rng.randint(4, 16), rng.randint(8, 16))
+        return pack(
+            [
+                page_sample(
+                    rng, cells, size=(11, 20), questions=20, mode=mode, wear=rng.choice((0.0, 0.5, 1.0))
+                )
+            ]
+        )
+    rows, cols = (
+        (rng.randint(2, 6), rng.randint(8, 12)) if early else (rng.randint(4, 16), rng.randint(8, 16))
+    )
     count = max(1, min(10, 420 // (rows * cols)))
     wear = rng.choice((0.0, 0.0, 0.5) if early else (0.0, 0.5, 1.0))
-    return pack([page_sample(rng, (rows, cols), size=(15, 22), questions=10, mode=mode, wear=wear) for _ in range(count)])
+    return pack(
+        [
+            page_sample(rng, (rows, cols), size=(15, 22), questions=10, mode=mode, wear=wear)
+            for _ in range(count)
+        ]
+    )
 
 
 def _text_samples(rng: random.Random, count: int, largest: tuple[int, int]) -> list[Sample]:
     return [
-        page_sample(rng, (rng.randint(3, largest[0]), rng.randint(8, largest[1])), size=(16, 22), questions=8, mode="text", wear=0.0)
+        page_sample(
+            rng,
+            (rng.randint(3, largest[0]), rng.randint(8, largest[1])),
+            size=(16, 22),
+            questions=8,
+            mode="text",
+            wear=0.0,
+        )
         for _ in range(count)
     ]
 
 
 def _read_samples(rng: random.Random, early: bool) -> list[Sample]:
-    shapes = ((32, 256), (32, 384), (32, 512), (64, 256)) if early else ((64, 256), (64, 512), (96, 320), (128, 256), (32, 512), (160, 160))
+    shapes = (
+        ((32, 256), (32, 384), (32, 512), (64, 256))
+        if early
+        else ((64, 256), (64, 512), (96, 320), (128, 256), (32, 512), (160, 160))
+    )
     shape = rng.choice(shapes)
     width = rng.uniform(0.0, 0.5) if early else rng.uniform(0.2, 1.0)
     drawn = [read_sample(rng, width, shape) for _ in range(max(4, 72_000 // (shape[0] * shape[1] // 8)))]
     return [s for s in drawn if len(s.branches[0].answer) > 1] or drawn[:1]
 
 
-def forward(model: Qwen3_5ForConditionalGeneration, batch: Packed, *, train_vision: bool) -> tuple[torch.Tensor, dict[str, float]]:
+def forward(
+    model: Qwen3_5ForConditionalGeneration, batch: Packed, *, train_vision: bool
+) -> tuple[torch.Tensor, dict[str, float]]:
     """Loss over the answers (and lightly over the questions), with shares of right answer tokens."""
     inner = model.model
     embeds = inner.language_model.embed_tokens(batch.ids)
@@ -84,7 +111,9 @@ def forward(model: Qwen3_5ForConditionalGeneration, batch: Packed, *, train_visi
         where = (batch.ids == model.config.image_token_id)[..., None].expand_as(embeds)
         embeds = embeds.masked_scatter(where, cells.to(embeds.dtype))
     masks = {"full_attention": batch.mask(), "linear_attention": None}
-    hidden = inner.language_model(inputs_embeds=embeds, attention_mask=masks, position_ids=batch.positions, use_cache=False).last_hidden_state
+    hidden = inner.language_model(
+        inputs_embeds=embeds, attention_mask=masks, position_ids=batch.positions, use_cache=False
+    ).last_hidden_state
     take = batch.weights > 0
     logits = model.lm_head(hidden[take]).float()
     targets, weights = batch.targets[take], batch.weights[take]
@@ -109,9 +138,16 @@ def _exact(batch: Packed, take: torch.Tensor, right: torch.Tensor) -> float:
     return hits / max(1, total)
 
 
-def train_language(folder: Path, config: LanguageConfig, log: Callable[[str], None], *,
-                   model: Qwen3_5ForConditionalGeneration | None = None) -> Qwen3_5ForConditionalGeneration:  # fmt: skip
-    """Train until ``config.minutes`` are used; resumes from ``folder``. ``model``: the weights to begin with."""
+def train_language(
+    folder: Path,
+    config: LanguageConfig,
+    log: Callable[[str], None],
+    *,
+    model: Qwen3_5ForConditionalGeneration | None = None,
+) -> Qwen3_5ForConditionalGeneration:
+    """Train until ``config.minutes`` are used; resumes from ``folder``. ``model``: the weights to begin
+    with.
+    """
     model = (model or build_model(config.seed)).to(config.device)
     for p in model.model.visual.parameters():
         p.requires_grad_(config.train_vision)
@@ -146,7 +182,10 @@ def train_language(folder: Path, config: LanguageConfig, log: Callable[[str], No
         for name, value in (("loss", float(loss.detach())), *stats.items()):
             seen.setdefault(f"{kind}.{name}", []).append(value)
         if step % 50 == 0:
-            log(f"language step {step} min {seconds / 60:.1f} " + " ".join(f"{k} {sum(v) / len(v):.3f}" for k, v in sorted(seen.items())))
+            log(
+                f"language step {step} min {seconds / 60:.1f} "
+                + " ".join(f"{k} {sum(v) / len(v):.3f}" for k, v in sorted(seen.items()))
+            )
             seen = {}
         if step - refresh >= 150:  # the mixture moves with progress
             refresh = step

@@ -27,16 +27,26 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
     with tempfile.TemporaryDirectory() as base:
         export(runs, Path(base))
         model = HydraModel.load(base, device=str(options.get("device", "cpu")))
-        prompts = RetrievalPrompts(page="<|im_start|>{image}", query="{text}", augmentation="<|query|>", augmentation_count=6)
+        prompts = RetrievalPrompts(
+            page="<|im_start|>{image}", query="{text}", augmentation="<|query|>", augmentation_count=6
+        )
         dim, rank = int(options.get("dim", 128)), int(options.get("rank", 16))
-        spec = AdapterSpec(dim=dim, prompts=prompts, page_tokens=PAGE_TOKENS, answer_tokens=ANSWER_TOKENS, reader={"style": "nano"})
+        spec = AdapterSpec(
+            dim=dim,
+            prompts=prompts,
+            page_tokens=PAGE_TOKENS,
+            answer_tokens=ANSWER_TOKENS,
+            reader={"style": "nano"},
+        )
         out = runs / "retrieval" / "adapter"
         if (out / "hydra.json").is_file():
             model.load_adapter(out)
         else:
             model.new_adapter(dim, rank=rank, alpha=2 * rank, seed=seed, spec=spec)
         minutes = float(options.get("minutes", 20))
-        config = AdapterTraining(minutes=minutes, lr=float(options.get("lr", 1e-3)), bf16=bool(options.get("bf16", True)))
+        config = AdapterTraining(
+            minutes=minutes, lr=float(options.get("lr", 1e-3)), bf16=bool(options.get("bf16", True))
+        )
         train_adapter(model, made_batches(seed, int(options.get("workers", 1))), out, config, log)
         model.close()
 

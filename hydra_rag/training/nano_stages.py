@@ -1,6 +1,7 @@
 """The stages that make ``nano``, in order, each resumable and each starting from the stage before.
 
-``runs/<stage>/`` holds the state of a stage, ``runs/<stage>.log`` its log. :func:`export` writes the result as
+``runs/<stage>/`` holds the state of a stage, ``runs/<stage>.log`` its log. :func:`export` writes the result
+as
 an ordinary checkpoint folder.
 """
 
@@ -20,18 +21,28 @@ Log = Callable[[str], None]
 
 def read_config(path: Path | None) -> dict[str, dict[str, Any]]:
     """The TOML configuration: a file, or the one shipped with the package."""
-    source = path.read_text() if path else (resources.files("hydra_rag.training") / "config" / "nano.toml").read_text()
+    source = (
+        path.read_text()
+        if path
+        else (resources.files("hydra_rag.training") / "config" / "nano.toml").read_text()
+    )
     try:
         config = tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is no valid TOML ({error}); start from hydra_rag/training/config/nano.toml") from error
+        raise UsageError(
+            f"{path} is no valid TOML ({error}); start from hydra_rag/training/config/nano.toml"
+        ) from error
     if unknown := sorted(set(config) - set(STAGES)):
-        raise UsageError(f"unknown stages in the configuration: {', '.join(unknown)}; known: {', '.join(STAGES)}")
+        raise UsageError(
+            f"unknown stages in the configuration: {', '.join(unknown)}; known: {', '.join(STAGES)}"
+        )
     return config
 
 
 def run_stage(stage: str, runs: Path, config: dict[str, dict[str, Any]], log: Log, **overrides: Any) -> None:
-    """Run or resume one stage. ``overrides`` replace values of the configuration (``device``, ``minutes``, ...)."""
+    """Run or resume one stage. ``overrides`` replace values of the configuration (``device``, ``minutes``,
+    ...).
+    """
     options = {**config.get(stage, {}), **{k: v for k, v in overrides.items() if v is not None}}
     if stage == "vision":
         from hydra_rag.training.vision_stage import VisionConfig, train_vision
@@ -43,7 +54,11 @@ def run_stage(stage: str, runs: Path, config: dict[str, dict[str, Any]], log: Lo
         options["phase"] = "text" if stage == "text" else "pages"
         options["train_vision"] = stage == "joint"
         folder = runs / stage
-        begun = None if (folder / "progress.json").exists() or stage == "text" else base_weights(runs, before=stage)
+        begun = (
+            None
+            if (folder / "progress.json").exists() or stage == "text"
+            else base_weights(runs, before=stage)
+        )
         train_language(folder, LanguageConfig(**options), log, model=begun)
     elif stage == "retrieval":
         from hydra_rag.training.nano_retrieval import train_nano_retrieval
@@ -85,7 +100,9 @@ def _part(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def export(runs: Path, folder: Path) -> None:
-    """Write a checkpoint folder: 16-bit safetensors, configuration, tokenizer, processor; the adapter if trained."""
+    """Write a checkpoint folder: 16-bit safetensors, configuration, tokenizer, processor; the adapter if
+    trained.
+    """
     import shutil
 
     import torch

@@ -27,7 +27,9 @@ def make_optimisers(
     out: list[torch.optim.Optimizer] = []
     if hidden:
         out.append(
-            torch.optim.Muon(hidden, lr=lr, weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw")
+            torch.optim.Muon(
+                hidden, lr=lr, weight_decay=weight_decay, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+            )
         )
     if rest:
         out.append(torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.98), weight_decay=weight_decay))

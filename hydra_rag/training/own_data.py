@@ -53,14 +53,18 @@ class OwnPages:
         self.queries = read_rows(queries) if queries.is_file() else []
         missing = [n for n in self.names if not (folder / n).is_file()]
         if missing:
-            raise UsageError(f"{len(missing)} images of pages.jsonl are missing in {folder} (first: {missing[0]!r})")
+            raise UsageError(
+                f"{len(missing)} images of pages.jsonl are missing in {folder} (first: {missing[0]!r})"
+            )
         self.of_page: dict[str, list[dict[str, Any]]] = {}
         for query in self.queries:
             for name in query.get("relevant") or []:
                 self.of_page.setdefault(str(name), []).append(query)
         usable = [i for i, n in enumerate(self.names) if n in self.of_page or self.pages[i].get("words")]
         if len(usable) < 2:
-            raise UsageError(f"{folder} has fewer than two pages with a query or with words; add queries.jsonl")
+            raise UsageError(
+                f"{folder} has fewer than two pages with a query or with words; add queries.jsonl"
+            )
         self.usable = usable
 
     def batches(self, seed: int, size: int) -> Iterator[RetrievalBatch]:

@@ -93,8 +93,13 @@ def pack(samples: list[Sample], *, prompt_weight: float = 0.05, longest: int = 4
         pos_t[0, i, :n] = np.arange(n)
     with_image = [s for s in samples if s.patches is not None]
     return Packed(
-        torch.from_numpy(ids_t), torch.from_numpy(branch_t), torch.from_numpy(pos_t), torch.from_numpy(target_t),
+        torch.from_numpy(ids_t),
+        torch.from_numpy(branch_t),
+        torch.from_numpy(pos_t),
+        torch.from_numpy(target_t),
         torch.from_numpy(weight_t),
-        torch.from_numpy(np.concatenate([s.patches for s in with_image if s.patches is not None])) if with_image else None,
+        torch.from_numpy(np.concatenate([s.patches for s in with_image if s.patches is not None]))
+        if with_image
+        else None,
         torch.tensor([[1, s.rows * 2, s.cols * 2] for s in with_image]) if with_image else None,
-    )  # fmt: skip
+    )

@@ -1,6 +1,7 @@
 """Pages with queries for the retrieval adapter: look-alikes by construction, queries of several kinds.
 
-A batch shares layouts and labels, so that its pages differ in values (hard negatives). Queries: a field with its
+A batch shares layouts and labels, so that its pages differ in values (hard negatives). Queries: a field
+with its
 value, a question for something only one page has, a phrase from the page, a crop, a crop with words.
 """
 
@@ -28,11 +29,27 @@ class RetrievalBatch:
     relevant: list[list[int]]
 
 
-def draw_batch(rng: random.Random, *, pages: int, cells: tuple[int, int], queries_per_page: int = 2,
-               size: tuple[int, int] = (13, 20), image_share: float = 0.15, fonts: str = "train") -> RetrievalBatch:  # fmt: skip
+def draw_batch(
+    rng: random.Random,
+    *,
+    pages: int,
+    cells: tuple[int, int],
+    queries_per_page: int = 2,
+    size: tuple[int, int] = (13, 20),
+    image_share: float = 0.15,
+    fonts: str = "train",
+) -> RetrievalBatch:
     kinds = rng.sample(list(LAYOUTS), rng.choice((1, 2, 3)))
     made = [
-        make_page(rng, cells[1] * CELL, cells[0] * CELL, size=size, layout=rng.choice(kinds), fonts=fonts, wear=rng.choice((0.0, 0.5, 1.0)))
+        make_page(
+            rng,
+            cells[1] * CELL,
+            cells[0] * CELL,
+            size=size,
+            layout=rng.choice(kinds),
+            fonts=fonts,
+            wear=rng.choice((0.0, 0.5, 1.0)),
+        )
         for _ in range(pages)
     ]
     texts = [" ".join(line.text for line in group_lines(p.words)).casefold() for p in made]
@@ -52,7 +69,9 @@ def draw_batch(rng: random.Random, *, pages: int, cells: tuple[int, int], querie
     return RetrievalBatch([p.image for p in made], queries, relevant)
 
 
-def _text_query(rng: random.Random, page: MadePage, index: int, texts: list[str], asked: list[set[str]]) -> tuple[str, list[int]] | None:
+def _text_query(
+    rng: random.Random, page: MadePage, index: int, texts: list[str], asked: list[set[str]]
+) -> tuple[str, list[int]] | None:
     for _ in range(6):
         r = rng.random()
         if r < 0.35 and page.facts:
@@ -64,7 +83,13 @@ def _text_query(rng: random.Random, page: MadePage, index: int, texts: list[str]
                 return question, same
             has = [i for i, t in enumerate(texts) if fact.answer.casefold() in t]
             style = rng.random()
-            text = f"{noun} {fact.answer}" if style < 0.5 else f"{fact.answer} {noun}" if style < 0.7 else f"Which page has {noun} {fact.answer}?"
+            text = (
+                f"{noun} {fact.answer}"
+                if style < 0.5
+                else f"{fact.answer} {noun}"
+                if style < 0.7
+                else f"Which page has {noun} {fact.answer}?"
+            )
             if len(fact.answer) >= 3:
                 return text, has or [index]
         elif r < 0.8 and page.words:
@@ -78,7 +103,9 @@ def _text_query(rng: random.Random, page: MadePage, index: int, texts: list[str]
         elif len(page.facts) >= 2:
             a, b = rng.sample(page.facts, 2)
             noun = rng.choice(b.questions)
-            return f"{noun} {a.answer}", [i for i, t in enumerate(texts) if a.answer.casefold() in t] or [index]
+            return f"{noun} {a.answer}", [i for i, t in enumerate(texts) if a.answer.casefold() in t] or [
+                index
+            ]
     return None
 
 

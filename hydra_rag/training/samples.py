@@ -60,14 +60,18 @@ def text_lines(page: MadePage, rng: random.Random, budget: int) -> str:
     return "\n".join(lines[i] for i in keep)
 
 
-def page_branches(page: MadePage, rng: random.Random, count: int, *, shown: str | None, absent: float = 0.12) -> list[Branch]:
+def page_branches(
+    page: MadePage, rng: random.Random, count: int, *, shown: str | None, absent: float = 0.12
+) -> list[Branch]:
     """Questions about a page. ``shown``: only facts that stand in this text (no image), or ``None``."""
     facts = [f for f in page.facts if not held_out(f.answer)]
     if shown is not None:
         facts = [f for f in facts if f.answer in shown]
     rng.shuffle(facts)
     out = [branch(_typed(rng, rng.choice(f.questions), page), f.answer, f.kind) for f in facts[:count]]
-    taken = {label.lower() for label in page.labels} | {q.lower().strip("?. ") for f in page.facts for q in f.questions}
+    taken = {label.lower() for label in page.labels} | {
+        q.lower().strip("?. ") for f in page.facts for q in f.questions
+    }
     for _ in range(max(1, round(count * absent))):
         if rng.random() < 0.8:
             question = absent_question(rng, taken)
@@ -77,9 +81,12 @@ def page_branches(page: MadePage, rng: random.Random, count: int, *, shown: str 
     return out
 
 
-_HOLDERS = """applicant customer company patient employee product device project order invoice letter report form client
-member student supplier machine parcel contract event meeting person kettle pump printer vehicle house team""".split()
-_PLACES = "invoice letter report form page document table slide sheet contract receipt manual leaflet certificate".split()
+_HOLDERS = """applicant customer company patient employee product device project order invoice letter report
+form client
+member student supplier machine parcel contract event meeting person kettle pump printer vehicle house
+team""".split()
+_PLACES = """invoice letter report form page document table slide sheet contract receipt manual leaflet
+certificate""".split()
 
 
 def _typed(rng: random.Random, question: str, page: MadePage) -> str:
@@ -96,7 +103,9 @@ def _typed(rng: random.Random, question: str, page: MadePage) -> str:
     elif question.endswith("?") and r < 0.36:
         question = f"{question[:-1]} {rng.choice(('in', 'on', 'according to'))} the {rng.choice(_PLACES)}?"
     elif r < 0.40:
-        question = rng.choice(("Please tell me: {}", "Can you tell me: {}", "I would like to know: {}")).format(question)
+        question = rng.choice(
+            ("Please tell me: {}", "Can you tell me: {}", "I would like to know: {}")
+        ).format(question)
     r = rng.random()
     if r < 0.08:
         return question.lower()
@@ -111,7 +120,13 @@ def _entity(rng: random.Random, page: MadePage) -> str:
         return titles[0]
     if rng.random() < 0.5:
         return f"the {rng.choice(_HOLDERS)}"
-    return rng.choice((f"the {pseudo_word(rng).capitalize()} {rng.randint(2, 900)}", f"{pseudo_word(rng).capitalize()} {rng.choice(_HOLDERS)}", f"Project {pseudo_word(rng).capitalize()}"))
+    return rng.choice(
+        (
+            f"the {pseudo_word(rng).capitalize()} {rng.randint(2, 900)}",
+            f"{pseudo_word(rng).capitalize()} {rng.choice(_HOLDERS)}",
+            f"Project {pseudo_word(rng).capitalize()}",
+        )
+    )
 
 
 def read_sample(rng: random.Random, width: float, shape: tuple[int, int]) -> Sample:
@@ -128,7 +143,13 @@ def read_sample(rng: random.Random, width: float, shape: tuple[int, int]) -> Sam
     answer = "\n".join(" ".join(text for _, text in sorted(rows[y])) for y in sorted(rows))
     sample_rows, cols = shape[0] // CELL, shape[1] // CELL
     prefix = tokens.open_user() + tokens.image_run(sample_rows * cols)
-    return Sample(patchify(np.asarray(image, np.uint8)), sample_rows, cols, prefix, [branch(READ_PROMPT, answer, "read")])
+    return Sample(
+        patchify(np.asarray(image, np.uint8)),
+        sample_rows,
+        cols,
+        prefix,
+        [branch(READ_PROMPT, answer, "read")],
+    )
 
 
 def page_sample(rng: random.Random, cells: tuple[int, int], *, size: tuple[int, int], questions: int,

@@ -32,16 +32,23 @@ het een van voor niet met naar datum prijs aantal och att för som med är från
 FIRST = """Anna Ben Carla David Elena Felix Grace Henry Ines Jonas Karin Leo Maria Nora Oscar Paula Quentin
 Rosa Samuel Tina Ulrich Vera Walter Xenia Yusuf Zoe André Chloé José Łukasz Zoë Åsa Jürgen Amara Bilal Chen
 Divya Emeka Fatima Giulia Hiro Ivan Jamal Keiko Lars Mei Nikos Olga Pedro Rahul Sofia Tomas Uma Viktor Wren
-Liam Emma Noah Olivia Mason Ava Lucas Mia Ethan Isla Logan Ella Jack Lily Ryan Ruby Adam Jane Paul Mark""".split()
+Liam Emma Noah Olivia Mason Ava Lucas Mia Ethan Isla Logan Ella Jack Lily Ryan Ruby Adam Jane Paul
+Mark""".split()
 LAST = """Adams Baker Carter Dixon Evans Foster Garcia Hughes Ivanov Jensen Keller Lopez Meyer Novak Olsen
 Parker Quinn Rossi Schmidt Turner Ueda Vogel Weber Xu Young Zhang Müller Sørensen Dubois Fernández Kowalski
 Nguyen Okafor Patel Rahman Sato Tanaka Umar Varga Wójcik Yilmaz Haddad Lindqvist Moreau Petrov Silva Costa
-Murphy Byrne Walsh Cohen Levi Singh Khan Ali Brown Smith Jones Taylor Wilson Clark Lewis Walker Hall King""".split()
+Murphy Byrne Walsh Cohen Levi Singh Khan Ali Brown Smith Jones Taylor Wilson Clark Lewis Walker Hall
+King""".split()
 CITIES = """Berlin Paris Madrid Rome Vienna Prague Warsaw Lisbon Dublin Oslo Bergen Zürich Geneva Lyon Porto
 Malmö Aarhus Ghent Bruges Leeds Bristol Boston Denver Austin Portland Seattle Toronto Montréal Sydney Perth
-Lagos Nairobi Cairo Lima Quito Osaka Kyoto Seoul Busan Hanoi Delhi Mumbai Izmir Athens Split Riga Tallinn""".split()
-STREETS = "Oak Main Mill Park High Church Station River Hill Garden Lake Market School Bridge King Queen".split()
-COMPANY = "Systems Trading Foods Logistics Media Energy Labs Works Partners Group Supplies Tools Design".split()
+Lagos Nairobi Cairo Lima Quito Osaka Kyoto Seoul Busan Hanoi Delhi Mumbai Izmir Athens Split Riga
+Tallinn""".split()
+STREETS = (
+    "Oak Main Mill Park High Church Station River Hill Garden Lake Market School Bridge King Queen".split()
+)
+COMPANY = (
+    "Systems Trading Foods Logistics Media Energy Labs Works Partners Group Supplies Tools Design".split()
+)
 ENDINGS = "Ltd GmbH Inc. LLC AG S.A. BV AB Oy Co. plc SpA".split()
 MONTHS = """January February March April May June July August September October November December""".split()
 CURRENCY = ("$", "€", "£", "EUR ", "USD ", "CHF ")
@@ -129,7 +136,11 @@ def person(rng: random.Random) -> str:
 
 def company(rng: random.Random) -> str:
     head = rng.choice(LAST) if rng.random() < 0.4 else pseudo_word(rng).capitalize()
-    return f"{head} {rng.choice(COMPANY)} {rng.choice(ENDINGS)}" if rng.random() < 0.8 else f"{head} & {rng.choice(LAST)}"
+    return (
+        f"{head} {rng.choice(COMPANY)} {rng.choice(ENDINGS)}"
+        if rng.random() < 0.8
+        else f"{head} & {rng.choice(LAST)}"
+    )
 
 
 def address(rng: random.Random) -> str:
@@ -137,16 +148,20 @@ def address(rng: random.Random) -> str:
 
 
 def email(rng: random.Random) -> str:
-    return f"{rng.choice(FIRST).lower()}@{pseudo_word(rng)}.{rng.choice(('com', 'org', 'eu', 'net', 'de'))}".translate(
+    domain = f"{pseudo_word(rng)}.{rng.choice(('com', 'org', 'eu', 'net', 'de'))}"
+    return f"{rng.choice(FIRST).lower()}@{domain}".translate(
         str.maketrans("éëåüłö", "eeauło".replace("ł", "l"))
     )
 
 
 def phone(rng: random.Random) -> str:
     return rng.choice(
-        (f"+{rng.randint(1, 99)} {digits(rng, 3)} {digits(rng, 4)}", f"({digits(rng, 3)}) {digits(rng, 3)}-{digits(rng, 4)}",
-         f"0{digits(rng, 2)} / {digits(rng, 6)}")
-    )  # fmt: skip
+        (
+            f"+{rng.randint(1, 99)} {digits(rng, 3)} {digits(rng, 4)}",
+            f"({digits(rng, 3)}) {digits(rng, 3)}-{digits(rng, 4)}",
+            f"0{digits(rng, 2)} / {digits(rng, 6)}",
+        )
+    )
 
 
 def measure(rng: random.Random) -> str:
@@ -169,7 +184,7 @@ def line(rng: random.Random, alphabet: str, length: int) -> str:
     prose = rng.random() < 0.5
     while size < length:
         r = rng.random()
-        if prose and r < 0.8 or r < 0.45:
+        if (prose and r < 0.8) or r < 0.45:
             part = word(rng) + (rng.choice(",.;:!?") if rng.random() < 0.15 else "")
         elif r < 0.60:
             part = rng.choice((number, money, date, code, percent, measure))(rng)

@@ -63,7 +63,10 @@ def make_batch(index: int, width: float, config: VisionConfig) -> Batch:
     rng = random.Random(config.seed * 1_000_003 + index)
     if width > 0.4 and rng.random() < 0.2:  # whole pages: more context, blank areas, layout
         shape = rng.choice(((320, 448), (448, 640), (640, 448), (896, 640)))
-        pages = [make_page(rng, shape[1], shape[0], size=(11, 24), wear=width) for _ in range(_pages(shape, config.batch))]
+        pages = [
+            make_page(rng, shape[1], shape[0], size=(11, 24), wear=width)
+            for _ in range(_pages(shape, config.batch))
+        ]
         blocks = [labelled(np.asarray(page.image, np.uint8), page.runs) for page in pages]
     else:
         shape = (128, 256) if rng.random() < 0.7 else (256, 128) if rng.random() < 0.5 else (64, 512)
@@ -84,7 +87,9 @@ def _pages(shape: tuple[int, int], batch: int) -> int:
 
 
 def train_vision(folder: Path, config: VisionConfig, log: Callable[[str], None]) -> None:
-    """Train until ``config.minutes`` of training time are used; resumes from ``folder`` when it holds a state."""
+    """Train until ``config.minutes`` of training time are used; resumes from ``folder`` when it holds a
+    state.
+    """
     model = build_model(config.seed)
     tower = model.model.visual.to(config.device)
     heads = DenseHeads(tower.config.hidden_size, tower.config.out_hidden_size).to(config.device)
@@ -117,7 +122,12 @@ def train_vision(folder: Path, config: VisionConfig, log: Callable[[str], None])
             optimiser.step()
         step += 1
         seconds = time.monotonic() - started
-        for key, value in (("loss", float(loss.detach())), ("patch", patch_right), ("cell", cell_right), ("n", 1)):
+        for key, value in (
+            ("loss", float(loss.detach())),
+            ("patch", patch_right),
+            ("cell", cell_right),
+            ("n", 1),
+        ):
             seen[key] += value
         if step % 20 == 0:
             n = seen["n"]

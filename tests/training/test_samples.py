@@ -56,9 +56,17 @@ def test_prompts_equal_those_of_the_chat_template(tmp_path: Path) -> None:
 
     save_processor(tmp_path)
     processor = HydraProcessor.from_folder(tmp_path, build_config())
-    content = [{"type": "image", "image": Image.new("RGB", (96, 64))}, {"type": "text", "text": "Text: a b\nWho?"}]
+    content = [
+        {"type": "image", "image": Image.new("RGB", (96, 64))},
+        {"type": "text", "text": "Text: a b\nWho?"},
+    ]
     prompt = processor.chat([{"role": "user", "content": content}], image_tokens=100)
-    mine = tokens.open_user() + tokens.image_run(6) + tokens.encode("Text: a b\n") + branch("Who?", "x", "f").prompt
+    mine = (
+        tokens.open_user()
+        + tokens.image_run(6)
+        + tokens.encode("Text: a b\n")
+        + branch("Who?", "x", "f").prompt
+    )
     assert list(prompt.token_ids) == mine
 
 
@@ -66,7 +74,11 @@ def test_a_branch_sees_what_it_would_see_alone() -> None:
     model = build_model(3).eval()
     rng = np.random.default_rng(1)
     patches = rng.normal(size=(24, 768)).astype(np.float32)
-    branches = [branch("What?", "12", "field"), branch("Which one is it?", "abc", "field"), branch("Who", "x", "field")]
+    branches = [
+        branch("What?", "12", "field"),
+        branch("Which one is it?", "abc", "field"),
+        branch("Who", "x", "field"),
+    ]
     sample = Sample(patches, 2, 3, tokens.open_user() + tokens.image_run(6), branches)
     other = Sample(None, 0, 0, tokens.open_user() + tokens.encode("Text: y\n"), branches[:1])
     packed = pack([sample, other])
@@ -74,7 +86,9 @@ def test_a_branch_sees_what_it_would_see_alone() -> None:
     with torch.no_grad():
         embeds = inner.language_model.embed_tokens(packed.ids)
         cells = inner.visual(packed.patches, packed.grid).pooler_output
-        embeds = embeds.masked_scatter((packed.ids == model.config.image_token_id)[..., None].expand_as(embeds), cells)
+        embeds = embeds.masked_scatter(
+            (packed.ids == model.config.image_token_id)[..., None].expand_as(embeds), cells
+        )
         masks = {"full_attention": packed.mask(), "linear_attention": None}
         hidden = inner.language_model(
             inputs_embeds=embeds, attention_mask=masks, position_ids=packed.positions, use_cache=False
@@ -92,7 +106,7 @@ def test_a_branch_sees_what_it_would_see_alone() -> None:
 
 
 def test_answers_alone_are_fully_weighted() -> None:
-    one = Branch(tokens.encode("ab"), tokens.encode("c") + [tokens.END], "field")
+    one = Branch(tokens.encode("ab"), [*tokens.encode("c"), tokens.END], "field")
     packed = pack([Sample(None, 0, 0, tokens.encode("p"), [one])], prompt_weight=0.0)
     full = packed.weights[0] == 1.0
     assert packed.targets[0][full].tolist() == one.answer

@@ -35,15 +35,26 @@ def _count(rng: random.Random) -> str:
 
 
 def _place(rng: random.Random) -> str:
-    return rng.choice((rng.choice(t.CITIES), f"Room {rng.randint(1, 40)}", f"Hall {rng.choice('ABCDEF')}", f"Building {rng.randint(1, 30)}"))
+    return rng.choice(
+        (
+            rng.choice(t.CITIES),
+            f"Room {rng.randint(1, 40)}",
+            f"Hall {rng.choice('ABCDEF')}",
+            f"Building {rng.randint(1, 30)}",
+        )
+    )
 
 
 def _status(rng: random.Random) -> str:
-    return rng.choice(("open", "closed", "approved", "pending", "active", "paid", "draft", "final", "rejected", "in review"))
+    return rng.choice(
+        ("open", "closed", "approved", "pending", "active", "paid", "draft", "final", "rejected", "in review")
+    )
 
 
 def _term(rng: random.Random) -> str:
-    return rng.choice(("{} days", "{} months", "{} weeks", "{} years", "net {} days")).format(rng.randint(1, 90))
+    return rng.choice(("{} days", "{} months", "{} weeks", "{} years", "net {} days")).format(
+        rng.randint(1, 90)
+    )
 
 
 def _color(rng: random.Random) -> str:
@@ -51,7 +62,9 @@ def _color(rng: random.Random) -> str:
 
 
 def _material(rng: random.Random) -> str:
-    return rng.choice("steel aluminium oak plastic glass ceramic leather cotton brass rubber nylon titanium".split())
+    return rng.choice(
+        "steel aluminium oak plastic glass ceramic leather cotton brass rubber nylon titanium".split()
+    )
 
 
 def _two_words(rng: random.Random) -> str:
@@ -124,7 +137,18 @@ CONCEPTS: tuple[Concept, ...] = (
 )  # fmt: skip
 
 #: Labels that share their position in printed/asked (``Length`` is asked for as "length", never "width").
-_PAIRED = {"Length", "Pressure", "Budget", "Rate", "Department", "License plate", "Warranty", "Country", "Postcode", "Pages"}
+_PAIRED = {
+    "Length",
+    "Pressure",
+    "Budget",
+    "Rate",
+    "Department",
+    "License plate",
+    "Warranty",
+    "Country",
+    "Postcode",
+    "Pages",
+}
 
 _ASK = (
     "What is the {}?", "What is the {}?", "What is the {}?", "What is the {}?", "{}?", "What {} is given?", "Which {} is stated?", "Give the {}.", "Find the {}.",
@@ -141,8 +165,27 @@ def draw_field(rng: random.Random, taken: set[str]) -> tuple[str, str, list[str]
     """A printed label that is not in ``taken`` (lower case), its value and questions for it."""
     for _ in range(50):
         if rng.random() < 0.22:  # made-up labels: the label must be found on the page, not guessed
-            label = rng.choice((t.pseudo_word(rng), f"{t.pseudo_word(rng)} {rng.choice(t.WORDS[20:190])}", f"{rng.choice(t.WORDS[20:190])} {t.pseudo_word(rng)}")).capitalize()
-            maker: Maker = rng.choice((t.number, t.code, t.date, t.money, t.person, t.measure, t.percent, _count, t.phone, _two_words))
+            label = rng.choice(
+                (
+                    t.pseudo_word(rng),
+                    f"{t.pseudo_word(rng)} {rng.choice(t.WORDS[20:190])}",
+                    f"{rng.choice(t.WORDS[20:190])} {t.pseudo_word(rng)}",
+                )
+            ).capitalize()
+            maker: Maker = rng.choice(
+                (
+                    t.number,
+                    t.code,
+                    t.date,
+                    t.money,
+                    t.person,
+                    t.measure,
+                    t.percent,
+                    _count,
+                    t.phone,
+                    _two_words,
+                )
+            )
             key, nouns, whole = label.lower(), [label.lower() if rng.random() < 0.8 else label], []
         else:
             concept = rng.choice(CONCEPTS)
@@ -154,7 +197,10 @@ def draw_field(rng: random.Random, taken: set[str]) -> tuple[str, str, list[str]
                 nouns, whole = list(concept.asked), list(concept.whole)
                 if rng.random() < 0.5 and "." not in label and "#" not in label:
                     nouns = [label.lower()]
-            maker, key = concept.make, concept.asked[0] if concept.printed[0] not in _PAIRED else label.lower()
+            maker, key = (
+                concept.make,
+                concept.asked[0] if concept.printed[0] not in _PAIRED else label.lower(),
+            )
         if key in taken or label.lower() in taken:
             continue
         taken.update((key, label.lower()))

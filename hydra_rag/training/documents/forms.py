@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-
 from hydra_rag.geometry import Box
 from hydra_rag.training import text_source as t
 from hydra_rag.training.documents.concepts import ask, draw_field
@@ -13,13 +11,21 @@ from hydra_rag.training.documents.tables import item_table
 _TITLES = """Registration form|Application form|Order form|Service report|Delivery note|Booking confirmation|
 Membership form|Travel request|Expense claim|Work order|Inspection report|Visitor form|Patient record|
 Insurance claim|Packing slip|Receipt|Certificate|Purchase order|Contract summary|Data sheet|Product sheet|
-Technical data|Quotation|Project summary|Account statement|Entry pass|Boarding pass|Rental agreement|Price list""".replace("\n", "").split("|")
+Technical data|Quotation|Project summary|Account statement|Entry pass|Boarding pass|Rental agreement|Price list""".replace(
+    "\n", ""
+).split("|")
 
 
 def title(sheet: Sheet, text: str | None = None) -> None:
     """A heading in one of several styles, with the fact that it is the heading."""
     rng = sheet.rng
-    text = text or rng.choice((rng.choice(_TITLES), t.company(rng), f"{t.pseudo_word(rng).capitalize()} {rng.choice(_TITLES).lower()}"))
+    text = text or rng.choice(
+        (
+            rng.choice(_TITLES),
+            t.company(rng),
+            f"{t.pseudo_word(rng).capitalize()} {rng.choice(_TITLES).lower()}",
+        )
+    )
     factor = rng.uniform(1.2, 2.0)
     while factor > 1.0 and sheet.length(text, factor=factor, bold=True) > sheet.width:
         factor -= 0.1
@@ -28,29 +34,43 @@ def title(sheet: Sheet, text: str | None = None) -> None:
     style = rng.random()
     if style < 0.2:
         height = sheet.line_height(factor) * 1.3
-        sheet.canvas.draw.rectangle((0, sheet.y - 3, sheet.canvas.width, sheet.y + height), fill=sheet.style.accent)
+        sheet.canvas.draw.rectangle(
+            (0, sheet.y - 3, sheet.canvas.width, sheet.y + height), fill=sheet.style.accent
+        )
         run = sheet.put(sheet.left, text, factor=factor, bold=True, fill=(255, 255, 255), y=sheet.y + 2)
         sheet.y += height
     else:
         centred = rng.random() < 0.25
         x = (sheet.left + sheet.right) / 2 if centred else sheet.left
         fill = sheet.style.accent if rng.random() < 0.4 else None
-        run = sheet.put(x, text, factor=factor, bold=rng.random() < 0.85, fill=fill, align="center" if centred else "left")
+        run = sheet.put(
+            x, text, factor=factor, bold=rng.random() < 0.85, fill=fill, align="center" if centred else "left"
+        )
         sheet.down(1.0, factor)
         if rng.random() < 0.35:
             sheet.rule(width=rng.choice((1, 2, 3)), fill=sheet.style.accent)
             sheet.y += 3
     sheet.y += sheet.line_height() * rng.uniform(0.2, 0.9)
-    questions = ["What is the title?", "What is the heading of the page?", "What is the title of this page?", "Which heading does the page have?", "What kind of document is this?"]
+    questions = [
+        "What is the title?",
+        "What is the heading of the page?",
+        "What is the title of this page?",
+        "Which heading does the page have?",
+        "What kind of document is this?",
+    ]
     sheet.fact(rng.sample(questions, 2), text, [run.box], "title")
 
 
-def field_block(sheet: Sheet, count: int, taken: set[str], *, x: float | None = None, width: float | None = None) -> None:
+def field_block(
+    sheet: Sheet, count: int, taken: set[str], *, x: float | None = None, width: float | None = None
+) -> None:
     """``count`` labelled values in one of the usual arrangements."""
     rng, style = sheet.rng, sheet.style
     x = sheet.left if x is None else x
     width = sheet.width if width is None else width
-    arrangement = rng.choice(("colon", "colon", "aligned", "aligned", "right", "above", "boxed", "dotted", "ruled", "bold"))
+    arrangement = rng.choice(
+        ("colon", "colon", "aligned", "aligned", "right", "above", "boxed", "dotted", "ruled", "bold")
+    )
     fields = [draw_field(rng, taken) for _ in range(count)]
     colon = ":" if arrangement in ("colon", "bold") or rng.random() < 0.4 else ""
     bold_label, bold_value = arrangement == "bold" or rng.random() < 0.2, rng.random() < 0.12
@@ -63,7 +83,9 @@ def field_block(sheet: Sheet, count: int, taken: set[str], *, x: float | None = 
         if not sheet.room(need):
             break
         top = sheet.y
-        label_run = sheet.put(x, label + colon, bold=bold_label, fill=label_ink, factor=0.8 if arrangement == "above" else 1.0)
+        label_run = sheet.put(
+            x, label + colon, bold=bold_label, fill=label_ink, factor=0.8 if arrangement == "above" else 1.0
+        )
         label_end = float(label_run.edges[-1])
         if arrangement == "above":
             sheet.down(0.85)
@@ -116,7 +138,12 @@ def form(sheet: Sheet) -> None:
     title(sheet)
     while sheet.room(4) and len(taken) < 44:
         if rng.random() < 0.5:
-            sheet.put(sheet.left, rng.choice(("Section {}", "Part {}", "{}. Details", "{}. General")).format(rng.randint(1, 9)), bold=True, fill=sheet.style.accent)
+            sheet.put(
+                sheet.left,
+                rng.choice(("Section {}", "Part {}", "{}. Details", "{}. General")).format(rng.randint(1, 9)),
+                bold=True,
+                fill=sheet.style.accent,
+            )
             sheet.down(1.2)
         two = sheet.width > 26 * sheet.style.size and rng.random() < 0.45
         if two:
@@ -138,12 +165,36 @@ def invoice(sheet: Sheet) -> None:
     rng = sheet.rng
     sender = t.company(rng)
     run = sheet.put(sheet.left, sender, factor=1.3, bold=True, fill=sheet.style.accent)
-    sheet.fact(["Who sent the invoice?", "Who is the sender?", "Which company issued the invoice?", "Who issued it?"], sender, [run.box], "field")
+    sheet.fact(
+        [
+            "Who sent the invoice?",
+            "Who is the sender?",
+            "Which company issued the invoice?",
+            "Who issued it?",
+        ],
+        sender,
+        [run.box],
+        "field",
+    )
     sheet.down(1.5)
     sheet.put(sheet.left, f"{t.address(rng)}, {rng.choice(t.CITIES)}", factor=0.9, fill=sheet.style.muted)
     sheet.down(1.6)
     if rng.random() < 0.7:
-        title(sheet, rng.choice(("Invoice", "INVOICE", "Rechnung", "Facture", "Quotation", "Order confirmation", "Delivery note", "Receipt")))
+        title(
+            sheet,
+            rng.choice(
+                (
+                    "Invoice",
+                    "INVOICE",
+                    "Rechnung",
+                    "Facture",
+                    "Quotation",
+                    "Order confirmation",
+                    "Delivery note",
+                    "Receipt",
+                )
+            ),
+        )
     taken: set[str] = {"company", "total"}
     if rng.random() < 0.5 and sheet.width > 26 * sheet.style.size:
         top, half = sheet.y, sheet.width / 2
@@ -151,7 +202,12 @@ def invoice(sheet: Sheet) -> None:
         sheet.put(sheet.left, rng.choice(("Bill to", "Customer", "Sold to", "To")), bold=True)
         sheet.down()
         run = sheet.put(sheet.left, who)
-        sheet.fact(["Who is the customer?", "Who is it billed to?", "Who is the invoice addressed to?"], who, [run.box], "field")
+        sheet.fact(
+            ["Who is the customer?", "Who is it billed to?", "Who is the invoice addressed to?"],
+            who,
+            [run.box],
+            "field",
+        )
         taken.update(("customer", "name"))
         sheet.down()
         sheet.put(sheet.left, t.address(rng))
@@ -175,7 +231,12 @@ def invoice(sheet: Sheet) -> None:
             continue
         bold = names[0] == "Total"
         run = sheet.put(sheet.right, value, align="right", bold=bold)
-        sheet.put(min(float(run.edges[0]) - sheet.style.size, sheet.right - sheet.style.size * rng.uniform(6, 9)), label, align="right", bold=bold)
+        sheet.put(
+            min(float(run.edges[0]) - sheet.style.size, sheet.right - sheet.style.size * rng.uniform(6, 9)),
+            label,
+            align="right",
+            bold=bold,
+        )
         asked_for = asked if label.lower() not in ("net amount", "net") else ["net amount"]
         sheet.fact([ask(rng, rng.choice(asked_for)), ask(rng, label.lower())], value, [run.box], "field")
         sheet.down(1.15)
@@ -202,11 +263,11 @@ def product(sheet: Sheet) -> None:
 def picture(sheet: Sheet, box: Box) -> None:
     """Something that is no text: shapes in colours."""
     rng = sheet.rng
-    sheet.canvas.draw.rectangle(box, fill=tuple(rng.randint(120, 255) for _ in range(3)), outline=sheet.style.muted)
+    sheet.canvas.draw.rectangle(
+        box, fill=tuple(rng.randint(120, 255) for _ in range(3)), outline=sheet.style.muted
+    )
     for _ in range(rng.randint(1, 5)):
         xs = sorted(rng.uniform(box.left, box.right) for _ in range(2))
         ys = sorted(rng.uniform(box.top, box.bottom) for _ in range(2))
         shape = sheet.canvas.draw.ellipse if rng.random() < 0.5 else sheet.canvas.draw.rectangle
         shape((xs[0], ys[0], xs[1], ys[1]), fill=tuple(rng.randint(0, 255) for _ in range(3)))
-
-

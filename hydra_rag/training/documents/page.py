@@ -55,7 +55,15 @@ def draw_style(rng: random.Random, size: int, fonts: str = "train") -> Style:
     face = draw_face(rng, fonts, upright=rng.random() < 0.85)
     dark = lambda hi: tuple(rng.randint(0, hi) for _ in range(3))  # noqa: E731
     ink = (0, 0, 0) if rng.random() < 0.5 else dark(70)
-    accents = ((20, 60, 130), (140, 20, 30), (10, 100, 70), (90, 40, 120), (180, 90, 0), (40, 40, 40), dark(140))
+    accents = (
+        (20, 60, 130),
+        (140, 20, 30),
+        (10, 100, 70),
+        (90, 40, 120),
+        (180, 90, 0),
+        (40, 40, 40),
+        dark(140),
+    )
     accent = rng.choice(accents)
     grey = rng.randint(60, 120)
     return Style(face, bold_of(face) if rng.random() < 0.8 else face, size, ink, accent, (grey, grey, grey))
@@ -104,12 +112,16 @@ class Sheet:
     def down(self, lines: float = 1.0, factor: float = 1.0) -> None:
         self.y += lines * self.line_height(factor)
 
-    def rule(self, *, width: int = 1, fill: Color | None = None, x0: float | None = None, x1: float | None = None) -> None:
+    def rule(
+        self, *, width: int = 1, fill: Color | None = None, x0: float | None = None, x1: float | None = None
+    ) -> None:
         x0 = self.left if x0 is None else x0
         x1 = self.right if x1 is None else x1
         self.canvas.draw.line((x0, self.y, x1, self.y), fill=fill or self.style.muted, width=width)
 
-    def paragraph(self, text: str, *, width: float | None = None, x: float | None = None, factor: float = 1.0) -> list[Run]:
+    def paragraph(
+        self, text: str, *, width: float | None = None, x: float | None = None, factor: float = 1.0
+    ) -> list[Run]:
         """Wrapped text; moves the cursor below it. Stops at the foot of the page."""
         x = self.left if x is None else x
         limit = self.width if width is None else width
@@ -130,7 +142,9 @@ class Sheet:
         size = (self.canvas.width, self.canvas.height)
         inside = [b for b in boxes if b.left < size[0] and b.top < size[1] and b.right <= size[0] + 2]
         if inside:
-            self.facts.append(Fact(tuple(dict.fromkeys(questions)), answer, tuple(b.clip(*size) for b in inside), kind))
+            self.facts.append(
+                Fact(tuple(dict.fromkeys(questions)), answer, tuple(b.clip(*size) for b in inside), kind)
+            )
 
 
 def find_boxes(runs: list[Run], phrase: str) -> list[Box]:

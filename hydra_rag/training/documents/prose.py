@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 
+from hydra_rag.geometry import Box
 from hydra_rag.training import text_source as t
 from hydra_rag.training.documents.forms import field_block, picture, title
 from hydra_rag.training.documents.page import Sheet, find_boxes
 from hydra_rag.training.documents.tables import data_table
-from hydra_rag.geometry import Box
 
 #: Sentences with one fact each: text, questions, value maker.
 _FACTS = (
@@ -46,10 +46,17 @@ _FACTS = (
 
 
 def _filler(rng: random.Random, n: int) -> str:
-    return " ".join(rng.choice(t.WORDS) if rng.random() < 0.85 else t.pseudo_word(rng) for _ in range(n)).capitalize() + "."
+    return (
+        " ".join(
+            rng.choice(t.WORDS) if rng.random() < 0.85 else t.pseudo_word(rng) for _ in range(n)
+        ).capitalize()
+        + "."
+    )
 
 
-def fact_text(sheet: Sheet, count: int, *, width: float | None = None, x: float | None = None, filler: float = 0.6) -> None:
+def fact_text(
+    sheet: Sheet, count: int, *, width: float | None = None, x: float | None = None, filler: float = 0.6
+) -> None:
     """A paragraph with ``count`` facts between sentences that say nothing."""
     rng = sheet.rng
     chosen = rng.sample(_FACTS, count)
@@ -80,11 +87,21 @@ def letter(sheet: Sheet) -> None:
         subject = " ".join(rng.choice(t.WORDS[40:190]) for _ in range(rng.randint(2, 4))).capitalize()
         run = sheet.put(sheet.left, f"{rng.choice(('Subject', 'Re'))}: {subject}", bold=True)
         at = run.text.index(subject)
-        sheet.fact(["What is the subject?", "What is the subject of the letter?", "What is the letter about?"], subject, [run.span_box(at, len(run.text))], "field")
+        sheet.fact(
+            ["What is the subject?", "What is the subject of the letter?", "What is the letter about?"],
+            subject,
+            [run.span_box(at, len(run.text))],
+            "field",
+        )
         sheet.down(1.5)
     person = t.person(rng)
     run = sheet.put(sheet.left, f"Dear {person},")
-    sheet.fact(["Who is the letter addressed to?", "Who is addressed?", "To whom is the letter?"], person, [run.span_box(5, 5 + len(person))], "prose")
+    sheet.fact(
+        ["Who is the letter addressed to?", "Who is addressed?", "To whom is the letter?"],
+        person,
+        [run.span_box(5, 5 + len(person))],
+        "prose",
+    )
     sheet.down(1.5)
     while sheet.room(7):
         fact_text(sheet, rng.randint(1, 3))
@@ -92,24 +109,37 @@ def letter(sheet: Sheet) -> None:
         if rng.random() < 0.25:
             break
     if sheet.room(3):
-        sheet.put(sheet.left, rng.choice(("Sincerely,", "Kind regards,", "Yours faithfully,", "Best regards,")))
+        sheet.put(
+            sheet.left, rng.choice(("Sincerely,", "Kind regards,", "Yours faithfully,", "Best regards,"))
+        )
         sheet.down(1.6)
         signer = t.person(rng)
         run = sheet.put(sheet.left, signer)
-        sheet.fact(["Who signed the letter?", "Who wrote the letter?", "Who sent the letter?"], signer, [run.box], "prose")
+        sheet.fact(
+            ["Who signed the letter?", "Who wrote the letter?", "Who sent the letter?"],
+            signer,
+            [run.box],
+            "prose",
+        )
 
 
 def report(sheet: Sheet) -> None:
     """Heading, text in one or two columns, a table or a chart."""
     rng = sheet.rng
-    title(sheet, " ".join(rng.choice(t.WORDS[40:190]) for _ in range(rng.randint(2, 4))).capitalize() + rng.choice(("", " report", f" {rng.randint(1990, 2030)}")))
+    title(
+        sheet,
+        " ".join(rng.choice(t.WORDS[40:190]) for _ in range(rng.randint(2, 4))).capitalize()
+        + rng.choice(("", " report", f" {rng.randint(1990, 2030)}")),
+    )
     while sheet.room(6):
         what = rng.random()
         if what < 0.35 and sheet.width > 30 * sheet.style.size:
             top, half, ends = sheet.y, sheet.width / 2 - sheet.style.size, []
             for i in range(2):
                 sheet.y = top
-                fact_text(sheet, rng.randint(1, 4), width=half, x=sheet.left + i * (half + 2 * sheet.style.size))
+                fact_text(
+                    sheet, rng.randint(1, 4), width=half, x=sheet.left + i * (half + 2 * sheet.style.size)
+                )
                 ends.append(sheet.y)
             sheet.y = max(ends)
         elif what < 0.55:
@@ -141,13 +171,21 @@ def slide(sheet: Sheet) -> None:
     title(sheet, " ".join(rng.choice(t.WORDS[40:190]) for _ in range(rng.randint(2, 4))).capitalize())
     taken: set[str] = set()
     if rng.random() < 0.4:
-        label, value = rng.choice(("Growth", "New customers", "Revenue", "Market share", "Savings", "Visitors")), rng.choice((t.percent, t.money, t.number))(rng)
+        label, value = (
+            rng.choice(("Growth", "New customers", "Revenue", "Market share", "Savings", "Visitors")),
+            rng.choice((t.percent, t.money, t.number))(rng),
+        )
         run = sheet.put(sheet.left, value, factor=2.2, bold=True, fill=sheet.style.accent)
         if run.edges[-1] < sheet.canvas.width:
             sheet.down(2.2)
             sheet.put(sheet.left, label, fill=sheet.style.muted)
             sheet.down(1.4)
-            sheet.fact([f"What is the {label.lower()}?", f"How high is the {label.lower()}?"], value, [run.box], "field")
+            sheet.fact(
+                [f"What is the {label.lower()}?", f"How high is the {label.lower()}?"],
+                value,
+                [run.box],
+                "field",
+            )
             taken.add(label.lower())
     for sentence, asked, maker in rng.sample(_FACTS, rng.randint(2, 5)):
         if not sheet.room(2):
@@ -167,7 +205,13 @@ def bar_chart(sheet: Sheet) -> None:
     """Bars with category labels and printed values."""
     rng = sheet.rng
     n = rng.randint(2, 6)
-    makers = (lambda r: r.choice(t.MONTHS)[:3], lambda r: r.choice(t.CITIES), lambda r: str(r.randint(2010, 2030)), lambda r: f"Q{r.randint(1, 4)}", lambda r: r.choice(("North", "South", "East", "West")))
+    makers = (
+        lambda r: r.choice(t.MONTHS)[:3],
+        lambda r: r.choice(t.CITIES),
+        lambda r: str(r.randint(2010, 2030)),
+        lambda r: f"Q{r.randint(1, 4)}",
+        lambda r: r.choice(("North", "South", "East", "West")),
+    )
     maker = rng.choice(makers)
     names = list(dict.fromkeys(maker(rng) for _ in range(n)))
     values = [rng.randint(5, 999) for _ in names]
@@ -180,7 +224,12 @@ def bar_chart(sheet: Sheet) -> None:
     peak = max(values)
     unit = rng.choice(("", "", "%", " k"))
     noun = what.lower()
-    asks = (f"What is the {noun} for {{}}?" if what == "value" else f"What are the {noun} for {{}}?", "Which value does {} have?", "What is the value of {} in the chart?", f"How many {noun} in {{}}?" if what != "value" else "What is the value for {}?")
+    asks = (
+        f"What is the {noun} for {{}}?" if what == "value" else f"What are the {noun} for {{}}?",
+        "Which value does {} have?",
+        "What is the value of {} in the chart?",
+        f"How many {noun} in {{}}?" if what != "value" else "What is the value for {}?",
+    )
     line = sheet.line_height()
     if rng.random() < 0.5:
         label_width = max(sheet.length(name) for name in names) + sheet.style.size
@@ -190,7 +239,9 @@ def bar_chart(sheet: Sheet) -> None:
                 return
             sheet.put(sheet.left, name)
             end = sheet.left + label_width + span * value / peak
-            sheet.canvas.draw.rectangle((sheet.left + label_width, sheet.y + 2, end, sheet.y + line - 2), fill=sheet.style.accent)
+            sheet.canvas.draw.rectangle(
+                (sheet.left + label_width, sheet.y + 2, end, sheet.y + line - 2), fill=sheet.style.accent
+            )
             run = sheet.put(end + 4, f"{value}{unit}")
             sheet.fact([a.format(name) for a in rng.sample(asks, 2)], run.text, [run.box], "chart")
             sheet.down(1.4)
@@ -217,9 +268,14 @@ def _highest(names: list[str], values: list[int], sheet: Sheet, base: float):  #
     from hydra_rag.training.documents.page import Fact
 
     best = names[values.index(max(values))]
-    boxes = [r.box for r in sheet.canvas.runs[-2 * len(names):] if r.text == best]
+    boxes = [r.box for r in sheet.canvas.runs[-2 * len(names) :] if r.text == best]
     size = (sheet.canvas.width, sheet.canvas.height)
-    return Fact(("Which one is the highest?", "Which bar is the highest?", "Which has the highest value?"), best, tuple(b.clip(*size) for b in boxes), "chart")
+    return Fact(
+        ("Which one is the highest?", "Which bar is the highest?", "Which has the highest value?"),
+        best,
+        tuple(b.clip(*size) for b in boxes),
+        "chart",
+    )
 
 
 def photo_card(sheet: Sheet) -> None:

@@ -28,13 +28,18 @@ _ROWS: tuple[tuple[str, Callable[[random.Random], str]], ...] = (
 )  # fmt: skip
 
 
-def grid(sheet: Sheet, head: list[str], rows: list[list[str]], *, left: float | None = None) -> list[list[Run]] | None:
+def grid(
+    sheet: Sheet, head: list[str], rows: list[list[str]], *, left: float | None = None
+) -> list[list[Run]] | None:
     """Draw a table; returns the runs by row (the head first), or ``None`` where it does not fit in width."""
     rng, style = sheet.rng, sheet.style
     left = sheet.left if left is None else left
     pad = style.size * rng.uniform(0.4, 1.0)
     bold_head = rng.random() < 0.75
-    need = [max([sheet.length(head[c], bold=bold_head), *(sheet.length(r[c]) for r in rows)]) + 2 * pad for c in range(len(head))]
+    need = [
+        max([sheet.length(head[c], bold=bold_head), *(sheet.length(r[c]) for r in rows)]) + 2 * pad
+        for c in range(len(head))
+    ]
     space = sheet.right - left - sum(need)
     if space < 0:
         return None
@@ -60,7 +65,16 @@ def grid(sheet: Sheet, head: list[str], rows: list[list[str]], *, left: float | 
         for c, cell in enumerate(row):
             at = x + widths[c] - pad if right_align[c] else x + pad
             text_y = y + (height - sum(style.font().getmetrics())) / 2
-            runs.append(sheet.put(at, cell, bold=bold_head and i == 0, fill=ink, y=text_y, align="right" if right_align[c] else "left"))
+            runs.append(
+                sheet.put(
+                    at,
+                    cell,
+                    bold=bold_head and i == 0,
+                    fill=ink,
+                    y=text_y,
+                    align="right" if right_align[c] else "left",
+                )
+            )
             x += widths[c]
         drawn.append(runs)
         sheet.y += height
@@ -80,7 +94,11 @@ def cell_questions(rng: random.Random, column: str, row: str, row_kind: str) -> 
     asks = ["What is the {c} of {r}?", "What is the {c} for {r}?", "{C} of {r}?", "What {c} does {r} have?", "Which {c} is listed for {r}?",
             "What {c} is given for {r}?", "What was the {c} in {r}?", "Give the {c} for {k} {r}.", "What is the {c} for the {k} {r}?"]  # fmt: skip
     if column in ("Quantity", "Qty", "Units", "Units sold", "Stock", "Points", "Hours"):
-        asks += ["How many {c} for {r}?", "How many {c} does {r} have?", "How many units were sold in {r}?" if "Units" in column else "How many {c} are listed for {r}?"]
+        asks += [
+            "How many {c} for {r}?",
+            "How many {c} does {r} have?",
+            "How many units were sold in {r}?" if "Units" in column else "How many {c} are listed for {r}?",
+        ]
     if column in ("Price", "Cost"):
         asks += ["How much does {r} cost?"] * 2
     if column.startswith(("2", "Q")):
@@ -113,7 +131,9 @@ def data_table(sheet: Sheet, *, max_rows: int = 8) -> bool:
     cells = [(r, c) for r in range(1, len(drawn)) for c in range(1, len(columns) + 1)]
     for r, c in rng.sample(cells, min(len(cells), 6)):
         run = drawn[r][c]
-        sheet.fact(cell_questions(rng, columns[c - 1][0], names[r - 1], row_kind), run.text, [run.box], "cell")
+        sheet.fact(
+            cell_questions(rng, columns[c - 1][0], names[r - 1], row_kind), run.text, [run.box], "cell"
+        )
     sheet.labels.update(names)
     return True
 
@@ -122,7 +142,12 @@ def item_table(sheet: Sheet) -> None:
     """Items of an invoice."""
     rng = sheet.rng
     names = list(dict.fromkeys(_ROWS[rng.choice((1, 4, 9))][1](rng) for _ in range(rng.randint(1, 6))))
-    head = [rng.choice(("Description", "Item", "Article", "Product")), rng.choice(("Qty", "Quantity")), rng.choice(("Unit price", "Price")), rng.choice(("Amount", "Total"))]
+    head = [
+        rng.choice(("Description", "Item", "Article", "Product")),
+        rng.choice(("Qty", "Quantity")),
+        rng.choice(("Unit price", "Price")),
+        rng.choice(("Amount", "Total")),
+    ]
     makers = (lambda r: str(r.randint(1, 60)), t.money, t.money)
     keep = 4
     while keep >= 2:
