@@ -18,7 +18,7 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Corpus:
-    """``vectors`` float16 [rows, dim], ``offsets`` int64 [pages + 1], ``queries``: list of float32 [16, dim]."""
+    """``vectors`` float16 [rows, dim], ``offsets`` int64 [pages + 1], ``queries``: float32 [16, dim] each."""
 
     name: str
     vectors: npt.NDArray[np.float16]

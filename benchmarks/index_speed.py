@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 taskset -c 0 python benchmarks/index_speed.py --pages 10000 --out speed.json
 
-Prints one JSON line per size: recall@10 against the exact scan, milliseconds a query (wall clock and CPU time;
-on a busy machine only the CPU time means something), bytes of the first stage, build time. Queries are not
-those the index tuned itself on.
+Prints one JSON line per size: recall@10 against the exact scan, milliseconds a query (wall clock and CPU
+time; on a busy machine neither is what an idle one gives), bytes of the first stage, build time. Queries are
+not those the index tuned itself on.
 """
 
 from __future__ import annotations

@@ -12,7 +12,6 @@ How far a row walks is a budget of postings, not a number of lists: rows that ma
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,37 +19,42 @@ import numpy as np
 import numpy.typing as npt
 
 from hydra_rag.values import FloatArray
-from hydra_rag_indexing.faiss_support import gpu_count, load_faiss
+from hydra_rag_indexing.centroids import (
+    assigner,
+    centroid_count,
+    row_blocks,
+    sample_rows,
+    scales,
+    two_level_kmeans,
+    unit_rows,
+)
 from hydra_rag_indexing.page_table import IntArray, PageTable
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["FirstStage", "Lists", "centroid_count", "train", "typed_settings"]
+__all__ = ["FirstStage", "Lists", "train", "typed_settings"]
 
-_ROWS_PER_BLOCK = 1 << 16
 _MOST_LISTS = 160  # a row never walks more
 _DENSE = 4 << 20  # numbers in the row x page matrix of a block of query rows
 
 
-def centroid_count(rows: int) -> int:
-    """About 16 times the root of the number of vectors, a power of two (as in PLAID)."""
-    return int(2 ** np.clip(np.round(np.log2(16.0 * np.sqrt(max(rows, 1)))), 8, 18))
-
-
 @dataclass(frozen=True)
 class Lists:
-    """Postings: list ``c`` is ``pages[starts[c]:starts[c + 1]]``, positions in the page table (int32)."""
+    """Postings: list ``c`` is ``pages[starts[c]:starts[c + 1]]``, positions in the page table
+    (uint16 while they fit, else int32)."""
 
     starts: IntArray
-    pages: npt.NDArray[np.int32]
+    pages: npt.NDArray[Any]
 
     @classmethod
     def make(cls, pages: IntArray, centroids: IntArray, count: int) -> Lists:
         """From (page, centroid) pairs, repeats allowed."""
         pairs = np.unique(centroids * (1 << 40) + pages)
         starts = np.searchsorted(pairs, np.arange(count + 1, dtype=np.int64) << 40)
-        return cls(starts.astype(np.int64), (pairs & ((1 << 40) - 1)).astype(np.int32))
+        numbers = pairs & ((1 << 40) - 1)
+        small = not len(numbers) or int(numbers.max()) < 1 << 16
+        return cls(starts.astype(np.int64), numbers.astype(np.uint16 if small else np.int32))
 
     def pairs(self) -> tuple[IntArray, IntArray]:
         centroids = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
@@ -189,10 +193,10 @@ class FirstStage:
 
     def _assign(self, table: PageTable, positions: IntArray) -> tuple[IntArray, IntArray, float]:
         if self._assigner is None:
-            self._assigner = _assigner(_directions(self.centroids))
+            self._assigner = assigner(unit_rows(self.centroids))
         owners, centroids, fits = [], [], []
-        for owner, rows in _row_blocks(table, positions):
-            similarity, nearest = self._assigner.search(_directions(rows), 1)
+        for owner, rows in row_blocks(table, positions):
+            similarity, nearest = self._assigner.search(unit_rows(rows), 1)
             owners.append(owner)
             centroids.append(nearest[:, 0].astype(np.int64))
             fits.append(similarity[:, 0])
@@ -217,12 +221,12 @@ def train(table: PageTable, *, seed: int = 0) -> FirstStage:
     positions = np.flatnonzero(table.alive)
     count = centroid_count(table.live_rows)
     rng = np.random.default_rng(seed)
-    sample = _directions(_sample_rows(table, positions, 40 * count, rng))
-    directions = _two_level_kmeans(sample, count, seed)
+    sample = unit_rows(sample_rows(table, positions, 24 * count, rng))
+    directions = two_level_kmeans(sample, count, seed)
     stage = FirstStage(directions, Lists.make(*_no_pairs(), len(directions)), np.zeros(len(table), bool))
     owners, nearest, fit = stage._assign(table, positions)
     lists = Lists.make(owners, nearest, len(directions))
-    scaled = directions * _scales(table, positions, nearest, directions)[:, None]
+    scaled = directions * scales(table, positions, nearest, directions)[:, None]
     covered = np.zeros(len(table), bool)
     covered[positions] = True
     made = FirstStage(scaled, lists, covered, trained_rows=table.live_rows, fit=fit)
@@ -232,111 +236,3 @@ def train(table: PageTable, *, seed: int = 0) -> FirstStage:
 
 def _no_pairs() -> tuple[IntArray, IntArray]:
     return np.empty(0, np.int64), np.empty(0, np.int64)
-
-
-def _scales(table: PageTable, positions: IntArray, nearest: IntArray, directions: FloatArray) -> FloatArray:
-    """Length of each centroid: root of (length of its vectors' mean x their mean length).
-
-    A direction alone overrates wide groups (few vectors lie that well), the mean underrates them (the best
-    of several vectors counts); the geometric mean of both was best on all corpora tried.
-    """
-    sums = np.zeros_like(directions)
-    norms = np.zeros(len(directions))
-    done = 0
-    for _, rows in _row_blocks(table, positions):
-        ids = nearest[done : done + len(rows)]
-        done += len(rows)
-        order = np.argsort(ids, kind="stable")
-        bounds = np.flatnonzero(np.diff(ids[order], prepend=-1))
-        sums[ids[order][bounds]] += np.add.reduceat(rows[order], bounds, axis=0)
-        norms += np.bincount(ids, np.linalg.norm(rows, axis=1), minlength=len(directions))
-    count = np.maximum(np.bincount(nearest, minlength=len(directions)), 1)
-    means = np.linalg.norm(sums, axis=1) / count
-    scale: FloatArray = np.sqrt(means * norms / count).astype(np.float32)
-    return scale
-
-
-def _two_level_kmeans(sample: FloatArray, count: int, seed: int) -> FloatArray:
-    faiss = load_faiss()
-    cells = int(2 ** np.round(np.log2(np.sqrt(count))))
-    coarse = _kmeans(sample, min(cells, len(sample)), seed)
-    index = faiss.IndexFlatIP(sample.shape[1])
-    index.add(coarse)
-    nearest = index.search(sample, 1)[1][:, 0]
-    order = np.argsort(nearest, kind="stable")
-    bounds = np.searchsorted(nearest[order], np.arange(len(coarse) + 1))
-    found = []
-    for cell in range(len(coarse)):
-        rows = sample[order[bounds[cell] : bounds[cell + 1]]]
-        share = round(len(rows) / len(sample) * count)
-        if len(rows):
-            found.append(_kmeans(rows, max(1, min(share, len(rows))), seed))
-    directions: FloatArray = np.ascontiguousarray(np.concatenate(found), np.float32)
-    return directions
-
-
-def _kmeans(rows: FloatArray, count: int, seed: int) -> FloatArray:
-    faiss = load_faiss()
-    if count >= len(rows):
-        return rows
-    means = faiss.Kmeans(
-        rows.shape[1],
-        count,
-        niter=8,
-        seed=seed + 1,
-        spherical=True,
-        min_points_per_centroid=1,
-        max_points_per_centroid=64,
-        gpu=gpu_count() > 0,
-    )
-    means.train(rows)
-    centroids: FloatArray = means.centroids
-    return centroids
-
-
-def _assigner(directions: FloatArray) -> Any:
-    """A FAISS index over the centroids themselves: flat while they are few, else in cells."""
-    faiss = load_faiss()
-    dim = directions.shape[1]
-    flat = faiss.IndexFlatIP(dim)
-    if len(directions) <= 2048 or gpu_count():
-        flat.add(directions)
-        return faiss.index_cpu_to_all_gpus(flat) if gpu_count() else flat
-    cells = int(np.sqrt(len(directions)))
-    index = faiss.IndexIVFFlat(flat, dim, cells, faiss.METRIC_INNER_PRODUCT)
-    index.cp.spherical, index.cp.min_points_per_centroid = True, 1
-    index.train(directions)
-    index.add(directions)
-    index.nprobe = max(4, cells // 16)
-    return index
-
-
-def _row_blocks(table: PageTable, positions: IntArray) -> Iterator[tuple[IntArray, FloatArray]]:
-    """(owner position of every row, rows float32) in blocks, pages in the order of ``positions``."""
-    import torch
-
-    ends = np.cumsum(table.count[positions])
-    first = 0
-    while first < len(positions):
-        base = int(ends[first - 1]) if first else 0
-        last = max(first + 1, int(np.searchsorted(ends, base + _ROWS_PER_BLOCK, side="right")))
-        some = positions[first:last]
-        table.verify(some)
-        rows = torch.cat([table.rows(int(position)) for position in some]).float()
-        yield np.repeat(some, table.count[some]), rows.numpy()
-        first = last
-
-
-def _sample_rows(table: PageTable, positions: IntArray, rows: int, rng: np.random.Generator) -> FloatArray:
-    """About ``rows`` rows: whole pages at random, all pages if they are not more."""
-    if table.live_rows > rows:
-        share = rows / table.live_rows
-        positions = np.sort(rng.choice(positions, max(1, int(len(positions) * share)), replace=False))
-    return np.concatenate([block for _, block in _row_blocks(table, positions)])
-
-
-def _directions(rows: FloatArray) -> FloatArray:
-    """Rows of unit length (zero rows stay)."""
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    directions: FloatArray = np.ascontiguousarray(rows / np.maximum(norms, 1e-30), np.float32)
-    return directions

@@ -117,7 +117,7 @@ class VectorIndex:
         else:
             stage = None
         stage = stage or train(table)
-        asked = queries if queries is not None else sampled_queries(table, 32)
+        asked = queries if queries is not None else sampled_queries(table, 48)
         tuned = tune(stage, table, asked)
         if tuned is not None and self._cache_dir is not None:
             save_stage(self._cache_dir, tuned, table)

@@ -45,9 +45,9 @@ def save_stage(cache_dir: Path, stage: FirstStage, table: PageTable) -> Path | N
     tensors: dict[str, npt.NDArray[Any]] = {
         "centroids": stage.centroids.astype(np.float16),
         "lengths": np.bincount(centroids[kept], minlength=len(stage.centroids)).astype(np.int32),
-        "pages": number[pages[kept]][order].astype(np.int32),
+        "pages": number[pages[kept]][order].astype(np.uint16 if len(positions) <= 1 << 16 else np.int32),
         "keys": table.keys[positions],
-        "crc32": table.checksums()[positions],
+        "crc32": table.checksums()[positions].astype(np.uint32),
     }
     data = save(tensors, {"format": _FORMAT, "settings": json.dumps(stage.settings)})
     path = cache_dir / f"first-stage-{hashlib.sha256(data).hexdigest()}.safetensors"

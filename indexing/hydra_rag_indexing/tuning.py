@@ -27,6 +27,8 @@ _BUDGETS = (0.1, 0.2, 0.4, 0.8)
 _COUNTS = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200)
 _CAUTIONS = (0.5, 1.0, 1.5, 2.0)
 _HITS = 10
+#: Length of the noise relative to the vector. Query tokens lie further from pages than pages from each other.
+_NOISE = (0.8, 1.1, 1.4)
 
 
 def sampled_queries(table: PageTable, count: int, *, seed: int = 0) -> list[FloatArray]:
@@ -39,7 +41,7 @@ def sampled_queries(table: PageTable, count: int, *, seed: int = 0) -> list[Floa
         picked = rows[rng.integers(0, len(rows), int(rng.integers(8, 25)))]
         noise = rng.standard_normal(picked.shape, np.float32)
         noise *= np.linalg.norm(picked, axis=1, keepdims=True) / np.linalg.norm(noise, axis=1, keepdims=True)
-        queries.append(np.ascontiguousarray(picked + (0.7, 1.0, 1.3)[number % 3] * noise, np.float32))
+        queries.append(np.ascontiguousarray(picked + _NOISE[number % len(_NOISE)] * noise, np.float32))
     return queries
 
 
