@@ -96,8 +96,9 @@ def test_exactly_one_place_must_be_named() -> None:
         {"store": "a", "api_key": "k"},
         {"store": "a", "bogus": 1},
     ):
-        with pytest.raises(ValueError, match=r"store=|api_key|bogus"):
-            HydraRetriever(**given)
+        for kind in (HydraRetriever, HydraSearchTool, HydraAskTool):
+            with pytest.raises(ValueError, match=r"store=|api_key|bogus"):
+                kind(**given)
 
 
 def test_pickles_find_the_same(place: dict[str, Any]) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx2
@@ -21,7 +20,6 @@ from hydra_rag.store import keys
 from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_agents.sources import LocalSource
 from hydra_rag_agents.tool_values import Options
-from hydra_rag_api.mcp_http import mount_mcp
 from hydra_rag_api.mcp_server import in_threads, make_server
 from hydra_rag_api.server.app import create_app
 from hydra_rag_api.server.services import Services
@@ -71,8 +69,6 @@ async def test_over_standard_input_and_output(rag: HydraRAG) -> None:
 def served(rag: HydraRAG, **options: Any) -> Iterator[str]:
     services = Services(rag, **options)
     app = create_app(services)
-    if not any(getattr(route, "path", None) == "/mcp" for route in app.router.routes):
-        mount_mcp(app, services)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -88,11 +84,11 @@ def served(rag: HydraRAG, **options: Any) -> Iterator[str]:
         thread.join(timeout=60)
 
 
-@contextmanager
-def with_key(url: str, key: str) -> Iterator[Any]:
-    yield streamable_http_client(
-        url, http_client=httpx2.AsyncClient(headers={"Authorization": f"Bearer {key}"}, timeout=60)
-    )
+@asynccontextmanager
+async def with_key(url: str, key: str) -> AsyncIterator[Any]:
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx2.AsyncClient(headers=headers, timeout=60) as client:
+        yield streamable_http_client(url, http_client=client)
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
@@ -102,16 +98,14 @@ async def test_over_http_with_a_key(rag: HydraRAG, mode: str) -> None:
     assert mine is not None
     assert others is not None
     with served(rag) as url:
-        with with_key(url, mine) as transport:
-            async with Client(transport, mode=mode) as client:
-                await check_reading(client)
-                await check_wrong(client)
-                await check_asking(client)
-        with with_key(url, others) as transport:
-            async with Client(transport, mode=mode) as client:
-                listed = await client.call_tool("list_documents", {})
-                assert listed.structured_content == {"documents": []}
-                assert (await client.call_tool("look_at", {"document": "form.png", "page": 1})).is_error
+        async with with_key(url, mine) as transport, Client(transport, mode=mode) as client:
+            await check_reading(client)
+            await check_wrong(client)
+            await check_asking(client)
+        async with with_key(url, others) as transport, Client(transport, mode=mode) as client:
+            listed = await client.call_tool("list_documents", {})
+            assert listed.structured_content == {"documents": []}
+            assert (await client.call_tool("look_at", {"document": "form.png", "page": 1})).is_error
 
 
 async def test_without_a_key_nothing_answers(rag: HydraRAG) -> None:
@@ -128,7 +122,3 @@ async def test_without_a_key_nothing_answers(rag: HydraRAG) -> None:
             async with Client(url):
                 pass
     assert raised.group_contains(Exception)
-
-
-def test_no_other_folder_is_touched(rag: HydraRAG, tmp_path: Path) -> None:
-    assert {path.name for path in tmp_path.iterdir()} == {"docs", "store"}

@@ -29,7 +29,7 @@ class Connection(BaseModel):
     first call. Pickles hold the configuration only, so a copy in another process opens its own engine.
     """
 
-    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")  # each subclass says it again
 
     store: Path | None = Field(None, description="folder of a store")
     model: str = Field("nano", description="nano, a model folder, or a hub name")

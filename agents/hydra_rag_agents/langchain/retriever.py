@@ -7,7 +7,7 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from hydra_rag.errors import UsageError
 from hydra_rag_agents.langchain.connection import Connection
@@ -34,6 +34,8 @@ class HydraRetriever(Connection, BaseRetriever):
     here can be given to ``invoke`` too: ``k``, ``mode``, ``documents``, ``filter``, ``score_threshold``,
     ``include_images``. Raises the errors of :mod:`hydra_rag.errors`.
     """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     def _get_relevant_documents(
         self,

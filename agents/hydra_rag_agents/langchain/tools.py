@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from langchain_core.callbacks import AsyncCallbackManagerForToolRun, CallbackManagerForToolRun
 from langchain_core.tools import BaseTool, ToolException
 from langchain_core.tools.base import ArgsSchema
-from pydantic import Field, SkipValidation
+from pydantic import ConfigDict, Field, SkipValidation
 
 from hydra_rag.errors import HydraError
 from hydra_rag_agents.langchain.connection import Connection
@@ -23,6 +23,8 @@ _SPECS = {tool.name: tool for tool in TOOLS}
 
 class _HydraTool(Connection, BaseTool):
     """Wrong arguments and errors that the model can do something about reach it as text."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     handle_tool_error: Any = True
