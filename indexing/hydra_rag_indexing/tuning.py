@@ -28,17 +28,17 @@ _COUNTS = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200)
 _CAUTIONS = (0.5, 1.0, 1.5, 2.0)
 _HITS = 10
 #: Length of the noise relative to the vector. Query tokens lie further from pages than pages from each other.
-_NOISE = (0.8, 1.1, 1.4)
+_NOISE = (0.7, 0.95, 1.2)
 
 
 def sampled_queries(table: PageTable, count: int, *, seed: int = 0) -> list[FloatArray]:
-    """``count`` queries [8 … 24, dim], each near a random live page."""
+    """``count`` queries [12 … 24, dim], each near a random live page."""
     rng = np.random.default_rng(seed)
     positions = np.flatnonzero(table.alive)
     queries = []
     for number, position in enumerate(rng.choice(positions, count)):
         rows = table.rows(int(position)).float().numpy()
-        picked = rows[rng.integers(0, len(rows), int(rng.integers(8, 25)))]
+        picked = rows[rng.integers(0, len(rows), int(rng.integers(12, 25)))]
         noise = rng.standard_normal(picked.shape, np.float32)
         noise *= np.linalg.norm(picked, axis=1, keepdims=True) / np.linalg.norm(noise, axis=1, keepdims=True)
         queries.append(np.ascontiguousarray(picked + _NOISE[number % len(_NOISE)] * noise, np.float32))
