@@ -103,7 +103,7 @@ def _operation_id(route: Any) -> str:
 
 def _mount(app: FastAPI, services: Services) -> None:
     """Other surfaces, where they are installed: each package has ``mount(app, services)``."""
-    for name in ("hydra_rag_api.web", "hydra_rag_api.server.openai"):
+    for name in ("hydra_rag_api.web", "hydra_rag_api.server.openai", "hydra_rag_api.mcp_http"):
         if find_spec(name) is not None:
             mount = getattr(import_module(name), "mount", None)
             if mount is not None:
