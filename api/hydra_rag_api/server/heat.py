@@ -53,11 +53,12 @@ class Queries:
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """``values`` float32 [cells]; ``weights`` float32 [tokens]; ``labels`` one per token."""
+    """``values`` float32 [cells]; ``weights`` float32 [tokens]; ``labels`` one per token: its text, and
+    whether it is a part of what was asked (and not of the words that a model puts round every query)."""
 
     values: FloatArray
     weights: FloatArray
-    labels: tuple[str, ...]
+    labels: tuple[tuple[str, bool], ...]
     score: float
 
 
@@ -76,20 +77,25 @@ def heat_of(engine: HydraRAG, query: str, vectors: MultiVector, page: MultiVecto
     return Heat(values, weights, labels, float(similarities.max(1).sum()))
 
 
-def token_labels(engine: HydraRAG, query: str, count: int) -> tuple[str, ...]:
+def token_labels(engine: HydraRAG, query: str, count: int) -> tuple[tuple[str, bool], ...]:
     """What each query vector stands for, where the model can say."""
     model: Any = engine.model
     labels: list[str] = []
+    first, last = 0, count
     if getattr(model, "retrieval", None) is not None:
         from hydra_rag.embedding import query_prompt
 
         prompt = query_prompt(model.processor, model.retrieval.spec, query)
         labels = [str(model.processor.tokenizer.decode([int(i)])) for i in prompt.token_ids]
+        before = query_prompt(model.processor, model.retrieval.spec, "")
+        around = zip(prompt.token_ids, before.token_ids, strict=False)
+        first = next((i for i, (one, other) in enumerate(around) if one != other), len(before))
+        last = len(prompt) - max(0, len(before) - first)
     elif len(query.split()) == count:
         labels = query.split()
     if len(labels) != count:
-        labels = [f"token {index}" for index in range(count)]
-    return tuple(labels)
+        labels, first, last = [f"token {index}" for index in range(count)], 0, count
+    return tuple((text, first <= index < last) for index, text in enumerate(labels))
 
 
 def heat_picture(heat: Heat, boxes: np.ndarray[Any, Any], width: int, height: int) -> bytes:

@@ -212,8 +212,13 @@ async def heatmap(
         "boxes": stored.boxes.tolist(),
         "values": [round(float(value), 5) for value in heat.values],
         "tokens": [
-            {"index": i, "text": text.encode("utf-8", "replace").decode(), "weight": round(float(weight), 5)}
-            for i, (text, weight) in enumerate(tokens)
+            {
+                "index": i,
+                "text": text.encode("utf-8", "replace").decode(),
+                "asked": asked,
+                "weight": round(float(weight), 5),
+            }
+            for i, ((text, asked), weight) in enumerate(tokens)
         ],
     }
 

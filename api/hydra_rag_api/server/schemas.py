@@ -128,10 +128,12 @@ class RegionList(BaseModel):
 
 
 class Token(BaseModel):
-    """``weight``: how much this token says about where to look on this page; the weights add up to 1."""
+    """``weight``: how much this token says about where to look on this page; the weights add up to 1.
+    ``asked``: a part of the query, not of the words that the model puts round every query."""
 
     index: int
     text: str
+    asked: bool
     weight: float
 
 

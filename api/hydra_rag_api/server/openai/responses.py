@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import anyio
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import delete
 
 from hydra_rag.errors import NotFoundError
@@ -18,12 +17,12 @@ from hydra_rag.store import chats
 from hydra_rag.store.chat_models import TurnRow
 from hydra_rag.store.ids import new_id
 from hydra_rag.store.records import Turn as StoredTurn
-from hydra_rag_agents.events import Started, step_of
+from hydra_rag_agents.events import Started
 from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_agents.history import pasts
 from hydra_rag_agents.memory import Past
 from hydra_rag_agents.state import Citation, Step
-from hydra_rag_api.server.deps import ID, Bool, Engine, Int, Number, Served, Text
+from hydra_rag_api.server.deps import Engine, Served
 from hydra_rag_api.server.errors import ApiError, api_error, problem_body
 from hydra_rag_api.server.openai.annotations import (
     file_citations,
@@ -31,10 +30,10 @@ from hydra_rag_api.server.openai.annotations import (
     ulid_of,
     url_citations,
 )
-from hydra_rag_api.server.openai.chat import Metadata
-from hydra_rag_api.server.openai.messages import InputItem, LongText, Said, asked, model_messages, said
+from hydra_rag_api.server.openai.messages import Said, asked, model_messages, said
 from hydra_rag_api.server.openai.models import RAW, check_model
 from hydra_rag_api.server.openai.raw import Written, raw_stream
+from hydra_rag_api.server.openai.response_request import ULID, ResponsesRequest
 from hydra_rag_api.server.openai.response_shape import Events, message_item, response_object, search_item
 from hydra_rag_api.server.routes_ask import Asked, ask_events, ask_settings
 from hydra_rag_api.server.services import Services
@@ -43,47 +42,7 @@ from hydra_rag_api.server.sse import SCHEMA, EventStream, until_disconnect
 __all__ = ["ResponseId", "router"]
 
 router = APIRouter(prefix="/v1/responses", tags=["openai"])
-ULID = ID.strip("^$")
 ResponseId = Annotated[str, Path(pattern=f"^resp_{ULID}$")]
-
-
-class FileSearch(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    type: Literal["file_search"]
-    vector_store_ids: Annotated[
-        list[Annotated[str, StringConstraints(pattern=r"^vs_[A-Za-z0-9_-]{1,64}$")]],
-        Field(min_length=1, max_length=1),
-    ]
-    max_num_results: Int | None = Field(None, ge=1, le=20)
-
-
-class ConversationRef(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    id: Annotated[str, StringConstraints(pattern=f"^conv_{ULID}$")]
-
-
-class ResponsesRequest(BaseModel):
-    """Fields that are not listed are passed over."""
-
-    model_config = ConfigDict(
-        extra="ignore",
-        json_schema_extra={"examples": [{"model": "hydra-rag", "input": "What is the total?"}]},
-    )
-
-    model: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    input: LongText | Annotated[list[InputItem], Field(min_length=1, max_length=200)]
-    instructions: Annotated[Text, StringConstraints(max_length=32_000)] | None = None
-    previous_response_id: Annotated[str, StringConstraints(pattern=f"^resp_{ULID}$")] | None = None
-    conversation: ConversationRef | Annotated[str, StringConstraints(pattern=f"^conv_{ULID}$")] | None = None
-    tools: Annotated[list[FileSearch], Field(max_length=1)] | None = None
-    store: Bool | None = None
-    stream: Bool | None = None
-    metadata: Metadata | None = None
-    max_output_tokens: Int | None = Field(None, ge=1, le=100_000)
-    temperature: Number | None = Field(None, ge=0, le=2)
-    top_p: Number | None = Field(None, gt=0, le=1)
 
 
 @router.post(
@@ -200,8 +159,6 @@ class _Run:
                             yield events.delta(index, self.message_id, text)
                         continue
                     seen.take(part)
-                    if (step := step_of(part)) is not None and step.action == "reflect":
-                        continue
             output = self._output(seen, written)
             if not raw:
                 for piece in events.search_ends(0, output[0]):
@@ -302,10 +259,9 @@ def _items(
 
 def _find(engine: HydraRAG, response_id: str) -> StoredTurn:
     try:
-        turn = chats.get_turn(engine.store, engine.tenant, ulid_of(response_id))
+        return chats.get_turn(engine.store, engine.tenant, ulid_of(response_id))
     except NotFoundError:
         raise ApiError(404, "not_found", f"There is no response {response_id}.") from None
-    return turn
 
 
 @router.get(
