@@ -1,4 +1,4 @@
-"""`hydra-rag eval`: reading, answers and retrieval of a model on a folder of pages, with every prediction.
+"""`hydra-rag eval`: reading, answers, gaze and retrieval of a model on a folder of pages.
 
 Answers come from pixels alone (unless asked otherwise): one page, one question, as ``ask`` would put it.
 Reading cuts lines out of the page by the boxes of its words. Retrieval ranks all pages of the folder by
@@ -18,6 +18,7 @@ from hydra_rag.lines import Line, group_lines
 from hydra_rag.metrics import anls, edit_distance, exact_match, mean, ndcg, recall
 from hydra_rag.values import QueryItem
 from hydra_rag_agents.eval_data import EvalPage, EvalQuery, open_image, read_pages, read_queries
+from hydra_rag_agents.gaze_eval import GazeFigures
 from hydra_rag_agents.prompts import READ_PROMPT, glance_prompt, says_not_found
 from hydra_rag_agents.reader import ModelReader
 from hydra_rag_agents.state import AskSettings, Turn
@@ -74,6 +75,7 @@ def evaluate_folder(
     vectors: dict[str, MultiVector] = {}
     reading = _Reading()
     answers = _Answers()
+    gaze = GazeFigures(model)
     with (target / "predictions.jsonl").open("w", encoding="utf-8") as log:
         for done, page in enumerate(pages, start=1):
             image = open_image(folder, page.image)
@@ -84,6 +86,9 @@ def evaluate_folder(
             for index in range(len(page.questions)):
                 found = answers.ask(reader, page, image, index, vectors[page.image], text_layer)
                 _log(log, found)
+                looked = gaze.look(page, image, page.questions[index], vectors[page.image])
+                if looked is not None:
+                    _log(log, looked)
             if progress is not None:
                 progress(done, len(pages))
         retrieval = _retrieve(folder, model, pages, queries, vectors, log)
@@ -91,7 +96,7 @@ def evaluate_folder(
         "reading": reading.report(),
         "answers": answers.report(),
         "retrieval": retrieval,
-        "gaze": None,
+        "gaze": gaze.report(),
         "pages": len(pages),
         "model": model.name,
     }

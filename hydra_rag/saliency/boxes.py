@@ -67,14 +67,14 @@ def components(
 ) -> list[Box]:
     """Connected groups (edges, not corners) of strong cells, by falling mass.
 
-    Strong cells are among the ``keep`` share of cells with the most saliency, positive, and at least
-    ``floor`` times the peak.
+    Strong cells are among the ``keep`` share of cells with the most saliency, have more than the even
+    share, and at least ``floor`` times the peak.
     """
     values = found.values
     count = max(1, int(np.ceil(keep * len(values))))
     strong = np.zeros(len(values), bool)
     strong[np.argsort(-values, kind="stable")[:count]] = True
-    strong &= (values > 0) & (values >= floor * values.max())
+    strong &= (values > (1 + 1e-6) / len(values)) & (values >= floor * values.max())
     plane = strong.reshape(found.grid.rows, found.grid.cols)
     groups: list[tuple[float, Box]] = []
     while plane.any():

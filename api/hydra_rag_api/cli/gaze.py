@@ -1,0 +1,84 @@
+"""Commands about where the model looks: choose layers and heads, compare methods."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hydra_rag_api.cli.command import Cli, command
+from hydra_rag_api.cli.progress import page_progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["register"]
+
+Folder = Annotated[
+    Path,
+    typer.Argument(
+        exists=True, file_okay=False, help="Folder with pages.jsonl whose questions have evidence boxes."
+    ),
+]
+Limit = Annotated[int | None, typer.Option("--limit", min=1, help="Only so many pages.")]
+
+
+def register(group: typer.Typer) -> None:
+    @command(group, "calibrate", uses=("model",))
+    def calibrate(
+        cli: Cli,
+        folder: Folder,
+        limit: Limit = None,
+        out: Annotated[
+            Path | None,
+            typer.Option("--out", dir_okay=False, help="File to write (gaze.json beside the adapter)."),
+        ] = None,
+    ) -> None:
+        """Choose the layers, heads and filters that find evidence best.
+
+        Writes gaze.json beside the model's adapter, where every later look finds it. About a hundred pages
+        are enough; use other pages to measure.
+        """
+        from hydra_rag.saliency.calibrate import calibrate as choose
+        from hydra_rag.saliency.calibration import calibration_path
+        from hydra_rag_agents.gaze_eval import boxed_samples
+
+        samples = boxed_samples(folder, limit)
+        with cli.model() as model, page_progress(cli.out, "Looks") as tell:
+            made = choose(model, samples, progress=tell)
+            path = out or calibration_path(model)
+        made.save(path)
+        report: dict[str, Any] = {
+            "path": str(path),
+            "layers": list(made.layers),
+            "generic": made.generic,
+            "floor": made.floor,
+            "filters": list(made.filters or ()),
+            "measured": made.measured,
+        }
+
+        def human(console: Console) -> None:
+            for name, value in report.items():
+                console.print(f"{name:<9} {value}", markup=False)
+
+        cli.out.result(report, human)
+
+    @command(group, "gaze", uses=("model",))
+    def gaze(
+        cli: Cli,
+        folder: Folder,
+        limit: Limit = None,
+        out: Annotated[
+            Path | None, typer.Option("--out", dir_okay=False, help="Also write the table as Markdown.")
+        ] = None,
+    ) -> None:
+        """Compare every way to find where the model looks, with every filter, on pages with boxes."""
+        from hydra_rag_agents.gaze_eval import gaze_table, table_markdown
+
+        with cli.model() as model, page_progress(cli.out, "Looks") as tell:
+            table = gaze_table(folder, model, limit=limit, progress=tell)
+        text = table_markdown(table)
+        if out is not None:
+            out.write_text(text, encoding="utf-8")
+        cli.out.result(table, lambda console: console.print(text, markup=False))

@@ -1,0 +1,53 @@
+"""Calibrating and comparing from the command line, with a tiny random model: plumbing and files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import Command, draw
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "pages"
+    made.mkdir()
+    draw(made / "p.png", ["Invoice 1", "Total 41.00"])
+    questions = [
+        {"question": "Total?", "answer": "41.00", "boxes": [[60, 50, 90, 62]]},
+        {"question": "Weight?", "answer": None, "boxes": []},
+    ]
+    line = json.dumps({"image": "p.png", "words": [], "questions": questions})
+    (made / "pages.jsonl").write_text(line + "\n", encoding="utf-8")
+    return made
+
+
+def test_a_calibration_lands_beside_the_adapter(
+    command: Command, tiny: Path, folder: Path, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(tiny, tmp_path / "model"))
+    ran = command("model", "calibrate", folder, "--model", model, "--json")
+    assert ran.code == 0, ran.err
+    path = model / "adapter" / "gaze.json"
+    assert ran.json["path"] == str(path)
+    assert json.loads(path.read_text(encoding="utf-8"))["layers"] == ran.json["layers"]
+    out = tmp_path / "table.md"
+    ran = command("model", "gaze", folder, "--model", model, "--out", out, "--json")
+    assert ran.code == 0, ran.err
+    table = ran.json
+    assert table["layers"] == json.loads(path.read_text(encoding="utf-8"))["layers"]
+    assert table["samples"] == 1
+    pairs = {(row["method"], row["filter"]) for row in table["rows"]}
+    assert {("contrast", "none"), ("plain", "calibrated"), ("maxsim", "blank")} <= pairs
+    assert len(pairs) == len(table["rows"])
+    assert out.read_text(encoding="utf-8").count("\n| ") == 2 + len(pairs)
+
+
+def test_a_folder_without_boxes_is_told(command: Command, tiny: Path, folder: Path) -> None:
+    (folder / "pages.jsonl").write_text('{"image": "p.png"}\n', encoding="utf-8")
+    ran = command("model", "calibrate", folder, "--model", tiny, "--json")
+    assert ran.code == 2
+    assert "boxes" in ran.json["error"]["message"]
