@@ -72,7 +72,7 @@ def train_adapter(
                 scores = score_matrix(*_vectors(model, view, batch, config.page_tokens))
             loss, right = contrastive_loss(scores, batch.relevant, config.temperature)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
             losses.append(float(loss.detach()))

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hydra_rag.nano.alphabet import ALPHABET
 from hydra_rag.nano.build import CELL, PATCH
-from hydra_rag.training.canvas import Canvas, Run, degrade
+from hydra_rag.training.canvas import Canvas, Color, Run, degrade
 from hydra_rag.training.fonts import draw_face
 from hydra_rag.training.text_source import line
 
@@ -40,7 +40,10 @@ def draw_block(rng: random.Random, recipe: Recipe) -> Canvas:
     w = recipe.width
     height, width = recipe.block
     dark = rng.random() < 0.12 * w
-    shade = lambda lo, hi: tuple(int(rng.uniform(lo, hi)) for _ in range(3))  # noqa: E731
+
+    def shade(low: float, high: float) -> Color:
+        return int(rng.uniform(low, high)), int(rng.uniform(low, high)), int(rng.uniform(low, high))
+
     tint = rng.random() < 0.3 * w
     paper = shade(0, 90) if dark else shade(205, 255) if tint else (255, 255, 255)
     canvas = Canvas(width, height, paper)

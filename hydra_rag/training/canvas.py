@@ -113,7 +113,7 @@ def degrade(image: Image.Image, rng: random.Random, strength: float) -> Image.Im
             (max(1, int(image.width * scale)), max(1, int(image.height * scale))), Image.Resampling.BILINEAR
         )
         image = small.resize(image.size, Image.Resampling.BICUBIC)
-    pixels = np.asarray(image, np.float32)
+    pixels: npt.NDArray[np.floating] = np.asarray(image, np.float32)
     noise = np.random.default_rng(rng.getrandbits(32))
     if rng.random() < 0.4 * strength:
         pixels = pixels + noise.normal(0, rng.uniform(1, 14) * strength, pixels.shape[:2])[..., None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -16,7 +16,10 @@ def _work(make: Callable[[int], Any], start: int, step: int, out: Any, stop: Any
 
     torch.set_num_threads(1)
     index, parent = start, os.getppid()
-    alive = lambda: not stop.is_set() and os.getppid() == parent  # noqa: E731
+
+    def alive() -> bool:
+        return not stop.is_set() and os.getppid() == parent
+
     while alive():
         item = make(index)
         while alive():
@@ -28,7 +31,7 @@ def _work(make: Callable[[int], Any], start: int, step: int, out: Any, stop: Any
         index += step
 
 
-def feed(make: Callable[[int], T], *, first: int = 0, workers: int = 1, ahead: int = 6) -> Iterator[T]:
+def feed(make: Callable[[int], T], *, first: int = 0, workers: int = 1, ahead: int = 6) -> Generator[T]:
     """Yield ``make(first)``, ``make(first + 1)`` ... (order within a worker), computed in ``workers``
     processes.
 

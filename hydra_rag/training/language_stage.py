@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,7 +148,8 @@ def train_language(
     """Train until ``config.minutes`` are used; resumes from ``folder``. ``model``: the weights to begin
     with.
     """
-    model = (model or build_model(config.seed)).to(config.device)
+    model = model or build_model(config.seed)
+    nn.Module.to(model, config.device)
     for p in model.model.visual.parameters():
         p.requires_grad_(config.train_vision)
     trained: list[nn.Module] = [model]
@@ -156,13 +157,13 @@ def train_language(
     progress = checkpoints.load(folder, {"model": model}, optimisers) or {"step": 0, "seconds": 0.0}
     step, seconds = int(progress["step"]), float(progress["seconds"])
     budget = config.minutes * 60
-    share = lambda s: config.start + (1 - config.start) * s / budget  # noqa: E731
     refresh = step
 
-    def stream_from(first: int, done: float):  # type: ignore[no-untyped-def]
+    def stream_from(first: int) -> Generator[Packed]:
+        done = config.start + (1 - config.start) * seconds / budget
         return feed(lambda i: draw_samples(i, done, config), first=first, workers=config.workers, ahead=4)
 
-    stream = stream_from(step, share(seconds))
+    stream = stream_from(step)
     seen: dict[str, list[float]] = {}
     started = time.monotonic() - seconds
     while seconds < budget:
@@ -190,7 +191,7 @@ def train_language(
         if step - refresh >= 150:  # the mixture moves with progress
             refresh = step
             stream.close()
-            stream = stream_from(step, share(seconds))
+            stream = stream_from(step)
         if step % 200 == 0:
             checkpoints.save(folder, {"model": model}, optimisers, {"step": step, "seconds": seconds})
     checkpoints.save(folder, {"model": model}, optimisers, {"step": step, "seconds": seconds})

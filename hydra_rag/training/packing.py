@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from hydra_rag.nano import tokens
@@ -34,11 +35,11 @@ class Packed:
         return ((same & causal) | own)[:, None]
 
     def to(self, device: str) -> Packed:
-        move = lambda t: None if t is None else t.to(device)  # noqa: E731
-        return Packed(*(move(getattr(self, name)) for name in self.__dataclass_fields__))
+        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Packed(**{name: None if t is None else t.to(device) for name, t in parts.items()})
 
 
-def prefix_positions(prefix: list[int], rows: int, cols: int) -> tuple[np.ndarray, int]:  # type: ignore[type-arg]
+def prefix_positions(prefix: list[int], rows: int, cols: int) -> tuple[npt.NDArray[np.int64], int]:
     """Positions of a prefix with at most one image, as the model's own ``get_rope_index`` gives them
     (tested): int64 [3, len(prefix)] and the next free position."""
     out = np.zeros((3, len(prefix)), np.int64)

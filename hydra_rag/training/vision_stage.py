@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -98,7 +98,7 @@ def train_vision(folder: Path, config: VisionConfig, log: Callable[[str], None])
     progress = checkpoints.load(folder, modules, optimisers) or {"step": 0, "seconds": 0.0, "width": 0.0}
     step, seconds, width = int(progress["step"]), float(progress["seconds"]), float(progress["width"])
 
-    def batches(first: int, at: float):  # type: ignore[no-untyped-def]
+    def batches(first: int, at: float) -> Generator[Batch]:
         return feed(lambda i: make_batch(i, at, config), first=first, workers=config.workers, ahead=3)
 
     stream = batches(step, width)

@@ -22,8 +22,11 @@ class Concept:
 
 
 def _c(printed: str, asked: str, make: Maker, whole: str = "") -> Concept:
-    split = lambda s: tuple(p.strip() for p in s.split("|") if p.strip())  # noqa: E731
-    return Concept(split(printed), split(asked), make, split(whole))
+    return Concept(_split(printed), _split(asked), make, _split(whole))
+
+
+def _split(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split("|") if name.strip())
 
 
 def _short_code(rng: random.Random) -> str:
@@ -163,6 +166,7 @@ def ask(rng: random.Random, noun: str) -> str:
 
 def draw_field(rng: random.Random, taken: set[str]) -> tuple[str, str, list[str]]:
     """A printed label that is not in ``taken`` (lower case), its value and questions for it."""
+    whole: list[str]
     for _ in range(50):
         if rng.random() < 0.22:  # made-up labels: the label must be found on the page, not guessed
             label = rng.choice(

@@ -246,13 +246,12 @@ def product(sheet: Sheet) -> None:
     """A product with a picture, a specification and a price."""
     rng = sheet.rng
     title(sheet)
+    taken: set[str] = set()
     if rng.random() < 0.6:
         side = int(min(sheet.width * 0.4, sheet.canvas.height * 0.2))
         picture(sheet, Box(sheet.right - side, int(sheet.y), sheet.right, int(sheet.y) + side))
-        field_block(sheet, rng.randint(2, 4), taken := set(), width=sheet.width - side - sheet.style.size)
-        sheet.y = max(sheet.y, sheet.y)
+        field_block(sheet, rng.randint(2, 4), taken, width=sheet.width - side - sheet.style.size)
     else:
-        taken = set()
         sheet.paragraph(" ".join(t.word(rng) for _ in range(rng.randint(10, 30))).capitalize() + ".")
     sheet.down(0.7)
     while sheet.room(2) and len(taken) < 36:

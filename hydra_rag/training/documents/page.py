@@ -53,7 +53,10 @@ class Style:
 
 def draw_style(rng: random.Random, size: int, fonts: str = "train") -> Style:
     face = draw_face(rng, fonts, upright=rng.random() < 0.85)
-    dark = lambda hi: tuple(rng.randint(0, hi) for _ in range(3))  # noqa: E731
+
+    def dark(hi: int) -> Color:
+        return rng.randint(0, hi), rng.randint(0, hi), rng.randint(0, hi)
+
     ink = (0, 0, 0) if rng.random() < 0.5 else dark(70)
     accents = (
         (20, 60, 130),

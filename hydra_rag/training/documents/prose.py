@@ -68,10 +68,10 @@ def fact_text(
         parts.append(sentence.format(v=value))
         answers.append((asked.split("|"), value))
     runs = sheet.paragraph(" ".join(parts), width=width, x=x)
-    for asked, value in answers:
+    for questions, value in answers:
         boxes = find_boxes(runs, value)
         if boxes:
-            sheet.fact(asked, value, boxes, "prose")
+            sheet.fact(questions, value, boxes, "prose")
 
 
 def letter(sheet: Sheet) -> None:
