@@ -4,7 +4,7 @@ import { heat } from "./api.js";
 import { announce, el, toast } from "./dom.js";
 import { setting } from "./state.js";
 
-const KEPT = 48;
+const KEPT = 96;
 const cache = new Map();
 
 /** A fetched map, kept for a while: people switch between words. */
@@ -17,8 +17,36 @@ async function fetched(document_id, page, query, token, signal) {
   return cache.get(key);
 }
 
-/** Words worth a button: not the marks of the prompt round the question. */
-const speaks = (token) => /[\p{L}\p{N}]/u.test(token.text) && !/^<.*>$/.test(token.text.trim());
+/**
+ * The words of the question, each with the tokens it is made of: models cut text into syllables or letters, people
+ * look at words. Marks of the prompt round the question and bare punctuation get no button.
+ */
+export function wordsOf(tokens) {
+  const words = [];
+  const spaced = tokens.some(({ text }) => /\s/.test(text));
+  let open = false;
+  for (const { index, text } of tokens) {
+    const mark = /^\s*<.*>\s*$/.test(text);
+    if (mark || !text.trim()) {
+      open = false;
+      continue;
+    }
+    if (open && !/^\s/.test(text)) {
+      words.at(-1).text += text.trimEnd();
+      words.at(-1).tokens.push(index);
+    } else words.push({ text: text.trim(), tokens: [index] });
+    open = spaced && !/\s$/.test(text);
+  }
+  return words.filter((word) => /[\p{L}\p{N}]/u.test(word.text));
+}
+
+/** The mean of several maps, with its peak at 1. */
+function blend(maps) {
+  if (maps.length === 1) return maps[0];
+  const values = maps[0].values.map((_, cell) => maps.reduce((sum, map) => sum + map.values[cell], 0) / maps.length);
+  const peak = Math.max(...values) || 1;
+  return { ...maps[0], values: values.map((value) => value / peak) };
+}
 
 export class Heat {
   #spot = null;
@@ -52,27 +80,27 @@ export class Heat {
     this.tokens.replaceChildren();
     const map = await this.#choose(null);
     if (!map) return;
-    const all = { index: null, text: "whole question" };
-    this.tokens.replaceChildren(...[all, ...map.tokens.filter(speaks)].map((token) => this.#button(token)));
+    const all = { tokens: null, text: "whole question" };
+    this.tokens.replaceChildren(...[all, ...wordsOf(map.tokens)].map((word) => this.#button(word)));
     announce("Heat map shown.");
   }
 
-  #button({ index, text }) {
-    const button = el("button", { type: "button", class: "token", text: text.trim(), "aria-pressed": String(index === null), "data-token": index ?? "all",
+  #button({ tokens, text }) {
+    const button = el("button", { type: "button", class: "token", text, "aria-pressed": String(tokens === null), "data-tokens": tokens?.join(" ") ?? "all",
       onclick: () => {
         for (const other of this.tokens.children) other.setAttribute("aria-pressed", String(other === button));
-        this.#choose(index).catch((error) => { if (error.name !== "AbortError") toast(error.message, true); });
+        this.#choose(tokens).catch((error) => { if (error.name !== "AbortError") toast(error.message, true); });
       } });
     return button;
   }
 
-  /** Fetch and paint the map of one token, or of all; null when another was chosen meanwhile. */
-  async #choose(token) {
+  /** Fetch and paint the map of some tokens, or of all; null when others were chosen meanwhile. */
+  async #choose(tokens) {
     this.#run?.abort();
     const run = new AbortController();
     this.#run = run;
     const { document_id, page, query } = this.#spot;
-    const map = await fetched(document_id, page, query, token, run.signal);
+    const map = blend(await Promise.all((tokens ?? [null]).map((token) => fetched(document_id, page, query, token, run.signal))));
     if (run.signal.aborted) return null;
     this.#paint(map);
     return map;

@@ -117,8 +117,10 @@ function uploadRow(name) {
     cancel: () => {},
     /** How far the server is with it. True when it has just become ready. */
     show(file) {
-      if (row.done || file.state === "queued") {
-        if (!row.done) note.textContent = "Waiting";
+      if (row.done) return false;
+      bar.hidden = file.state === "queued";
+      if (file.state === "queued") {
+        note.textContent = "Waiting";
         return false;
       }
       if (file.state === "running") {
