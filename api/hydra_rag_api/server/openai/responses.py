@@ -30,6 +30,7 @@ from hydra_rag_api.server.openai.annotations import (
     ulid_of,
     url_citations,
 )
+from hydra_rag_api.server.openai.files import OBJECT
 from hydra_rag_api.server.openai.messages import Said, asked, model_messages, said
 from hydra_rag_api.server.openai.models import RAW, check_model
 from hydra_rag_api.server.openai.raw import Written, raw_stream
@@ -264,11 +265,7 @@ def _find(engine: HydraRAG, response_id: str) -> StoredTurn:
         raise ApiError(404, "not_found", f"There is no response {response_id}.") from None
 
 
-@router.get(
-    "/{response_id}",
-    summary="A stored response",
-    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
-)
+@router.get("/{response_id}", summary="A stored response", responses=OBJECT)
 def show(services: Served, engine: Engine, request: Request, response_id: ResponseId) -> Response:
     turn = _find(engine, response_id)
     states = {"running": "in_progress", "interrupted": "cancelled", "failed": "failed"}
@@ -290,11 +287,7 @@ def show(services: Served, engine: Engine, request: Request, response_id: Respon
     return JSONResponse(data)
 
 
-@router.delete(
-    "/{response_id}",
-    summary="Delete a response",
-    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
-)
+@router.delete("/{response_id}", summary="Delete a response", responses=OBJECT)
 def remove(engine: Engine, response_id: ResponseId) -> Response:
     """The turn and its evidence; the rest of its session stays."""
     turn = _find(engine, response_id)
