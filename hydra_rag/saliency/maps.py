@@ -94,7 +94,8 @@ def cell_shares(grid: Grid, box: Box, width: int, height: int) -> FloatArray:
     def along(low: int, high: int, cells: int, pixels: int) -> npt.NDArray[np.float64]:
         edges = np.arange(cells + 1, dtype=np.float64) * pixels / cells
         common = np.minimum(edges[1:], high) - np.maximum(edges[:-1], low)
-        return np.maximum(common, 0.0) / (pixels / cells)
+        covered: npt.NDArray[np.float64] = np.maximum(common, 0.0) / (pixels / cells)
+        return covered
 
     down = along(box.top, box.bottom, grid.rows, height)
     across = along(box.left, box.right, grid.cols, width)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hydra_rag.geometry import Grid
 
@@ -67,7 +67,9 @@ class Signals:
 
     def with_rows(self, change: Callable[[torch.Tensor], torch.Tensor]) -> Signals:
         """All attention rows changed by ``change`` ([..., C] to [..., C])."""
-        made = {name: change(value) for name in _ROWS if (value := getattr(self, name)) is not None}
+        made: dict[str, Any] = {
+            name: change(value) for name in _ROWS if (value := getattr(self, name)) is not None
+        }
         return replace(self, **made)
 
     def keep(self, cells: torch.Tensor) -> Signals:
