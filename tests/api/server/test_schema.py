@@ -16,7 +16,7 @@ LONG = os.environ.get("HYDRA_RAG_TEST_LONG") == "1"
 
 
 def test_no_server_error_and_no_answer_against_the_schema(running: Running, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from schemathesis.cli import run; run()"]
+    command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
     options = ["--max-examples", "30"] if LONG else ["--max-examples", "1"]
     options += ["--phases", "examples,coverage,fuzzing" if LONG else "examples"]
     # Not every text of the right form is an image, and some requests contradict the store's state.
