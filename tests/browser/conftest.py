@@ -129,7 +129,7 @@ def open_page(browser: Any, complaints: Complaints, serve: object) -> Iterator[C
         address: str, *, width: int = 1400, height: int = 900, ready: bool = True, **options: Any
     ) -> Any:
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(45_000)  # a first question loads libraries; the machine may be busy
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
