@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -36,7 +37,10 @@ class Metrics:
         self.tokens = Counter("hydra_rag_tokens", "Model tokens.", ["kind"], **options)
         self.files = Counter("hydra_rag_ingested_files", "Files by outcome.", ["outcome"], **options)
         self.pages = Counter("hydra_rag_ingested_pages", "Pages made searchable.", **options)
-        gauge = lambda name, text, value: Gauge(name, text, **options).set_function(value)  # noqa: E731
+
+        def gauge(name: str, text: str, value: Callable[[], float]) -> None:
+            Gauge(name, text, **options).set_function(value)
+
         gauge("hydra_rag_questions_running", "Questions worked on.", lambda: services.admission.running)
         gauge("hydra_rag_questions_waiting", "Questions in line.", lambda: services.admission.waiting)
         gauge("hydra_rag_questions_refused", "Questions refused so far.", lambda: services.admission.refused)

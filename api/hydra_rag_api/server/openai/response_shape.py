@@ -92,7 +92,7 @@ class Events:
         return event({"type": kind, "sequence_number": self._number, **fields}, kind)
 
     def search_begins(self, index: int, item_id: str) -> Iterator[bytes]:
-        item = {
+        item: dict[str, Any] = {
             "id": item_id,
             "type": "file_search_call",
             "status": "in_progress",
