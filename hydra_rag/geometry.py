@@ -65,9 +65,7 @@ class Box(NamedTuple):
     def scale(self, sx: float, sy: float) -> Box:
         """Scaled outwards: the result covers the exact scaled rectangle."""
         right, bottom = self.right * sx, self.bottom * sy
-        return Box(
-            int(self.left * sx // 1), int(self.top * sy // 1), -int(-right // 1), -int(-bottom // 1)
-        )
+        return Box(int(self.left * sx // 1), int(self.top * sy // 1), -int(-right // 1), -int(-bottom // 1))
 
 
 def union(boxes: Iterable[Box]) -> Box:

@@ -13,7 +13,7 @@ from hydra_rag.training.feed import feed
 from hydra_rag.training.retrieval_data import RetrievalBatch, draw_batch
 
 PAGE_TOKENS = 1120
-ANSWER_TOKENS = 1120
+ANSWER_TOKENS = 560
 
 
 def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str], None]) -> None:
@@ -36,7 +36,7 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
             prompts=prompts,
             page_tokens=PAGE_TOKENS,
             answer_tokens=ANSWER_TOKENS,
-            reader={"style": "nano"},
+            reader={"style": "nano", "text_chars": 200},
         )
         out = runs / "retrieval" / "adapter"
         if (out / "hydra.json").is_file():
