@@ -187,6 +187,8 @@ def test_health_and_figures(client: httpx2.Client) -> None:
     assert client.get("/readyz").json() == {"status": "ready"}
     assert client.get("/version").json()["name"] == "hydra-rag"
     assert client.get("/api/me").json()["tenant"] == "default"
+    client.get(f"/api/documents/{first_document(client)}")
+    client.post("/api/ask", json={"question": "What is the total?", "stream": False})
     text = client.get("/metrics").text
     assert "hydra_rag_answers_total" in text
     assert 'route="/api/documents/{document_id}"' in text
