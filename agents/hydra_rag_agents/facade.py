@@ -143,8 +143,6 @@ class HydraRAG:
         if self._closed:
             raise UsageError("This HydraRAG is closed: make a new one.")
 
-    # -- documents ---------------------------------------------------------------------------------
-
     def ingest(
         self,
         paths: str | Path | Sequence[str | Path],
@@ -282,8 +280,6 @@ class HydraRAG:
                 {**before, "replay": {key: again[key] for key in keys}, "same": same, "reason": reason}
             )
         return out
-
-    # -- end -----------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Free the model and the store. Closing twice does nothing."""
