@@ -149,7 +149,7 @@ def gaze_table(
                 scores.setdefault((method.name, name), []).append(both)
         if progress is not None:
             progress(done, len(targets))
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"method": method, "filter": name, **{key: mean([s[key] for s in made]) for key in COLUMNS}}
         for (method, name), made in scores.items()
     ]

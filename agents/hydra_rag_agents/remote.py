@@ -219,7 +219,8 @@ def _error(status: int, body: Mapping[str, Any]) -> HydraError:
 
 def _server_events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """(name, data) of each server-sent event whose data is a JSON object."""
-    name, data = "", []
+    name = ""
+    data: list[str] = []
     for line in lines:
         if not line:
             if data:

@@ -163,7 +163,7 @@ class LocalSource:
         with _stopped_by(stop):
             hits = rag.search(query, k=k, mode=mode or "hybrid", documents=documents)
         known: dict[str, DocumentInfo] = {}
-        found = []
+        found: list[FoundPage] = []
         for hit in hits:
             try:
                 view = self._view(hit.document_id, hit.page, known)

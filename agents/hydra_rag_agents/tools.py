@@ -173,7 +173,7 @@ def _cited(source: Source, citations: Sequence[Mapping[str, Any]]) -> list[Found
     groups: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
     for citation in citations:
         groups.setdefault((citation["document_id"], citation["page"]), []).append(citation)
-    pages = []
+    pages: list[FoundPage] = []
     for (document_id, number), cited in groups.items():
         try:
             view = source.page(document_id, number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +36,11 @@ class Packed:
         return ((same & causal) | own)[:, None]
 
     def to(self, device: str) -> Packed:
-        parts = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Packed(**{name: None if t is None else t.to(device) for name, t in parts.items()})
+        moved: dict[str, Any] = {}
+        for name in self.__dataclass_fields__:
+            tensor = getattr(self, name)
+            moved[name] = None if tensor is None else tensor.to(device)
+        return Packed(**moved)
 
 
 def prefix_positions(prefix: list[int], rows: int, cols: int) -> tuple[npt.NDArray[np.int64], int]:

@@ -25,7 +25,7 @@ __all__ = ["arun", "run"]
 
 SyncManager = CallbackManagerForToolRun | CallbackManagerForRetrieverRun | None
 AsyncManager = AsyncCallbackManagerForToolRun | AsyncCallbackManagerForRetrieverRun | None
-_END = ("", {})
+_END: tuple[str, dict[str, Any]] = ("", {})
 
 
 def run(
