@@ -89,8 +89,6 @@ class HydraRAG:
         other._owner = self
         return other
 
-    # -- parts, built on first use ---------------------------------------------------------------
-
     @property
     def model(self) -> HydraModel:
         """The model; loaded on first use."""
