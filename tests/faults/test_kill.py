@@ -25,16 +25,31 @@ def count_points(zygote: Zygote, root: Path, mutant: str | None = None) -> int:
     return int(answer["count"])
 
 
+def killed(zygote: Zygote, root: Path, at: int, mutant: str | None = None) -> bool:
+    """Whether call ``at`` was reached. Two threads write pages, so runs differ by a few calls, and one may
+    be over before its last points; then it must have ended well.
+    """
+    answer = zygote.run(root, at=at, mutant=mutant)
+    if answer["status"] == 0:
+        assert answer["error"] == ""
+        assert int(answer["count"]) < at
+        return False
+    assert answer["status"] == -9
+    return True
+
+
 def test_killed_anywhere_nothing_acknowledged_is_lost(zygote: Zygote, fresh: Fresh) -> None:
     points = count_points(zygote, fresh(0))
     assert points >= 200
+    kills = 0
     for at in sample(points, 8):
         root = fresh(at)
-        assert zygote.run(root, at=at)["status"] == -9
+        kills += killed(zygote, root, at)
         assert wrong(root) == [], f"after a kill at call {at} of {points}"
         assert zygote.run(root)["error"] == "", f"the run after a kill at call {at} did not complete"
         assert workload.acknowledged(root) == len(workload.STEPS)
         assert wrong(root) == [], f"in the run after a kill at call {at}"
+    assert kills >= 6
 
 
 def test_killed_while_the_store_is_made(zygote: Zygote, fresh: Fresh) -> None:
@@ -42,7 +57,7 @@ def test_killed_while_the_store_is_made(zygote: Zygote, fresh: Fresh) -> None:
     making = whole - count_points(zygote, fresh(0))
     for at in sample(making + 1, 3):
         root = fresh(at, store=False)
-        assert zygote.run(root, at=at)["status"] == -9
+        killed(zygote, root, at)
         assert wrong(root) == []
         assert zygote.run(root)["error"] == ""
         assert wrong(root) == []
@@ -50,13 +65,15 @@ def test_killed_while_the_store_is_made(zygote: Zygote, fresh: Fresh) -> None:
 
 def test_power_lost_anywhere_nothing_acknowledged_is_lost(zygote: Zygote, fresh: Fresh) -> None:
     points = count_points(zygote, fresh(0))
+    kills = 0
     for at in sample(points, 6):
         root = fresh(at)
-        assert zygote.run(root, at=at)["status"] == -9
+        kills += killed(zygote, root, at)
         cut_power(root / "store")
         assert wrong(root) == [], f"after a power cut at call {at} of {points}"
         assert zygote.run(root)["error"] == ""
         assert wrong(root) == []
+    assert kills >= 4
 
 
 @pytest.mark.parametrize("action", ["EIO", "ENOSPC"])
@@ -83,7 +100,7 @@ def test_without_the_safeguard_the_checks_turn_red(zygote: Zygote, fresh: Fresh,
     caught = []
     for at in [*interesting, *(sample(points, 10) if long_run() else ())]:
         root = fresh(100 + at)
-        assert zygote.run(root, at=at, mutant=name)["status"] == -9
+        killed(zygote, root, at, mutant=name)
         if name in mutants.NEED_POWER_CUT:
             cut_power(root / "store")
         try:
