@@ -81,7 +81,7 @@ def test_from_upload_to_evidence(open_page: Callable[..., Any], real: Callable[.
     picture(page, "real-heat")
 
     turn.locator(".trace summary").click()
-    expect(turn.locator(".step[data-action=search] .thumb")).to_have_count(1)
+    until(page, "document.querySelectorAll('.step[data-action=search] .thumb').length === 1")
     turn.get_by_role("button", name="Good answer").click()
     turn.locator("[data-rating='1'][aria-pressed=true]").wait_for()
 
