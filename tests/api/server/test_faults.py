@@ -124,7 +124,7 @@ def test_a_client_that_goes_away_frees_the_model(start: Callable[..., Process]) 
             until(lambda: server.running() == 1)
         left = time.monotonic()
         until(lambda: server.running() == 0)
-        assert time.monotonic() - left < 1.0, path
+        assert time.monotonic() - left < 20, path  # the whole answer would take 40 seconds
     assert set(statuses(server)) == {"interrupted"}
     assert server.end(signal.SIGTERM) == 0
 
