@@ -70,6 +70,8 @@ def draw_block(rng: random.Random, recipe: Recipe) -> Canvas:
             text = text[: max(1, int((width - x) / (0.3 * size)))]
             run = canvas.text(x, y, text, font, ink)
             x = float(run.edges[-1]) + rng.uniform(0.5, 4.0) * size
+            if rng.random() < 0.2:  # short lines: reading has to learn where to stop
+                break
         if w > 0.1 and rng.random() < 0.15:
             rule_y = y + ascent + descent + rng.uniform(-1, 3)
             canvas.draw.line((0, rule_y, width, rule_y), fill=ink, width=rng.choice((1, 1, 2)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,82 +21,79 @@ from hydra_rag.training.packing import Packed, pack
 from hydra_rag.training.samples import Sample, page_sample, read_sample
 
 
+#: The kinds of batches: short lines, blocks of lines, text without pictures, small and whole pages.
+KINDS = ("lines", "blocks", "text", "cards", "pages")
+
+
 @dataclass(frozen=True)
 class LanguageConfig:
-    """``phase``: "text" (no pictures: the decoder alone) or "pages". ``train_vision``: let the tower move."""
+    """``mix``: share of each kind of batch (:data:`KINDS`) at the start and at the end of the stage;
+    between them it moves linearly. ``train_vision``: let the tower move."""
 
+    mix: Mapping[str, Sequence[float]]
     minutes: float = 45
     lr: float = 1e-3
     seed: int = 2
     workers: int = 1
-    phase: str = "pages"
     train_vision: bool = False
-    start: float = 0.0
     decay_from: float = 0.5
     bf16: bool = True
     device: str = "cpu"
 
+    def shares(self, done: float) -> list[float]:
+        """The share of each kind when ``done`` (0 to 1) of the stage is over."""
+        return [(1 - done) * a + done * b for a, b in (self.mix.get(kind, (0.0, 0.0)) for kind in KINDS)]
+
 
 def draw_samples(index: int, done: float, config: LanguageConfig) -> Packed:
-    """The mixture at the share ``done`` of the stage: single lines and short texts first, because copying
-    has to
-    be learned before anything can be looked up; then cards; whole pages last."""
+    """Batch ``index`` of the mixture at the share ``done`` of the stage."""
     rng = random.Random(config.seed * 1_000_003 + index)
-    if config.phase == "text":
-        return pack(_text_samples(rng, 6, (14, 14)))
-    r = rng.random()
-    early = done < 0.55
-    if r < (0.5 if early else 0.2):
-        return pack(_read_samples(rng, early))
-    if r < (0.7 if early else 0.32):
-        return pack(_text_samples(rng, 8 if early else 4, (6, 12) if early else (14, 14)))
-    mode = "both" if rng.random() < (0.35 if done > 0.75 else 0.2) else "image"
-    if done > 0.75 and rng.random() < 0.35:
-        cells = rng.choice(((28, 20), (28, 20), (28, 20), (20, 28), (34, 24), (40, 28)))
-        return pack(
-            [
-                page_sample(
-                    rng, cells, size=(11, 20), questions=20, mode=mode, wear=rng.choice((0.0, 0.5, 1.0))
-                )
-            ]
-        )
-    rows, cols = (
-        (rng.randint(2, 6), rng.randint(8, 12)) if early else (rng.randint(4, 16), rng.randint(8, 16))
-    )
-    count = max(1, min(10, 420 // (rows * cols)))
-    wear = rng.choice((0.0, 0.0, 0.5) if early else (0.0, 0.5, 1.0))
-    return pack(
-        [
-            page_sample(rng, (rows, cols), size=(15, 22), questions=10, mode=mode, wear=wear)
-            for _ in range(count)
-        ]
-    )
+    kind = rng.choices(KINDS, config.shares(done))[0]
+    return pack(_DRAW[kind](rng, done))
 
 
-def _text_samples(rng: random.Random, count: int, largest: tuple[int, int]) -> list[Sample]:
+def _lines(rng: random.Random, done: float) -> list[Sample]:
+    shape = rng.choice(((32, 128), (32, 256), (32, 384), (32, 512), (64, 256), (64, 384)))
+    return _read(rng, shape, rng.uniform(0.0, 0.5 + 0.3 * done))
+
+
+def _blocks(rng: random.Random, done: float) -> list[Sample]:
+    shape = rng.choice(((64, 256), (64, 512), (96, 320), (128, 256), (160, 160)))
+    return _read(rng, shape, rng.uniform(0.1, 0.6 + 0.4 * done))
+
+
+def _read(rng: random.Random, shape: tuple[int, int], width: float) -> list[Sample]:
+    drawn = [read_sample(rng, width, shape) for _ in range(max(4, 72_000 // (shape[0] * shape[1] // 8)))]
+    return [s for s in drawn if len(s.branches[0].answer) > 1] or drawn[:1]
+
+
+def _text(rng: random.Random, done: float) -> list[Sample]:
+    """Pages of one size as text alone, so that little of the batch is padding."""
+    cells = (rng.randint(3, 6 + round(8 * done)), rng.randint(8, 14))
+    budget = rng.choice((120, 200, 200, 300, 450))
+    count = max(3, 1800 // budget)
     return [
-        page_sample(
-            rng,
-            (rng.randint(3, largest[0]), rng.randint(8, largest[1])),
-            size=(16, 22),
-            questions=8,
-            mode="text",
-            wear=0.0,
-        )
+        page_sample(rng, cells, size=(16, 22), questions=8, mode="text", wear=0.0, budget=budget)
         for _ in range(count)
     ]
 
 
-def _read_samples(rng: random.Random, early: bool) -> list[Sample]:
-    shapes = (
-        ((32, 256), (32, 384), (32, 512), (64, 256))
-        if early
-        else ((64, 256), (64, 512), (96, 320), (128, 256), (32, 512), (160, 160))
-    )
-    shape = rng.choice(shapes)
-    width = rng.uniform(0.0, 0.5) if early else rng.uniform(0.2, 1.0)
-    drawn = [read_sample(rng, width, shape) for _ in range(max(4, 72_000 // (shape[0] * shape[1] // 8)))]
-    return [s for s in drawn if len(s.branches[0].answer) > 1] or drawn[:1]
+def _cards(rng: random.Random, done: float) -> list[Sample]:
+    cells = (rng.randint(2, 6 + round(8 * done)), rng.randint(8, 12 + round(4 * done)))
+    mode = "both" if rng.random() < 0.25 else "image"
+    wear = rng.choice((0.0, 0.0, 0.5) if done < 0.5 else (0.0, 0.5, 1.0))
+    count = max(1, min(10, 420 // (cells[0] * cells[1])))
+    return [page_sample(rng, cells, size=(15, 22), questions=10, mode=mode, wear=wear) for _ in range(count)]
+
+
+def _pages(rng: random.Random, done: float) -> list[Sample]:
+    cells = rng.choice(((28, 20), (28, 20), (20, 16), (20, 28), (34, 24), (40, 28)))
+    mode = "both" if rng.random() < 0.35 else "image"
+    wear = rng.choice((0.0, 0.5, 1.0))
+    return [page_sample(rng, cells, size=(12, 20), questions=20, mode=mode, wear=wear)]
+
+
+_DRAW = {"lines": _lines, "blocks": _blocks, "text": _text, "cards": _cards, "pages": _pages}
 
 
 def forward(
@@ -160,7 +157,7 @@ def train_language(
     refresh = step
 
     def stream_from(first: int) -> Generator[Packed]:
-        done = config.start + (1 - config.start) * seconds / budget
+        done = min(1.0, seconds / budget)
         return feed(lambda i: draw_samples(i, done, config), first=first, workers=config.workers, ahead=4)
 
     stream = stream_from(step)

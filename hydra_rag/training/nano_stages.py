@@ -47,19 +47,12 @@ def run_stage(stage: str, runs: Path, config: dict[str, dict[str, Any]], log: Lo
     if stage == "vision":
         from hydra_rag.training.vision_stage import VisionConfig, train_vision
 
-        train_vision(runs / "vision", VisionConfig(**options), log)
+        train_vision(runs / "vision", VisionConfig(**options), log, model=base_weights(runs, before=stage))
     elif stage in ("text", "language", "joint"):
         from hydra_rag.training.language_stage import LanguageConfig, train_language
 
-        options["phase"] = "text" if stage == "text" else "pages"
         options["train_vision"] = stage == "joint"
-        folder = runs / stage
-        begun = (
-            None
-            if (folder / "progress.json").exists() or stage == "text"
-            else base_weights(runs, before=stage)
-        )
-        train_language(folder, LanguageConfig(**options), log, model=begun)
+        train_language(runs / stage, LanguageConfig(**options), log, model=base_weights(runs, before=stage))
     elif stage == "retrieval":
         from hydra_rag.training.nano_retrieval import train_nano_retrieval
 
@@ -69,29 +62,27 @@ def run_stage(stage: str, runs: Path, config: dict[str, dict[str, Any]], log: Lo
 
 
 def base_weights(runs: Path, *, before: str | None = None) -> Any:
-    """The model with the newest weights of the stages before ``before`` (all of them by default).
-
-    Where there are none, the weights of the shipped model are taken, so that training can go on anywhere.
-    """
+    """The shipped weights with those of the run's stages before ``before`` (by default all) laid over them,
+    so that training can go on anywhere."""
     from safetensors.torch import load_file
 
     from hydra_rag.nano.build import build_model
 
     model = build_model()
-    order = STAGES[: STAGES.index(before)] if before else STAGES[:4]
-    newest = [s for s in order if s in ("language", "joint") and (runs / s / "progress.json").exists()]
-    if newest:
-        model.load_state_dict(_part(load_file(runs / newest[-1] / "state.safetensors"), "model."))
-        return model
     shipped = resources.files("hydra_rag.nano") / "weights" / "model.safetensors"
-    have_parts = (runs / "vision" / "progress.json").exists()
-    if not have_parts and shipped.is_file():
+    if shipped.is_file():
         model.load_state_dict({k: v.float() for k, v in load_file(str(shipped)).items()}, strict=False)
-        return model
-    if (runs / "text" / "progress.json").exists():
-        model.load_state_dict(_part(load_file(runs / "text" / "state.safetensors"), "model."))
-    if have_parts:
-        model.model.visual.load_state_dict(_part(load_file(runs / "vision" / "state.safetensors"), "visual."))
+    for stage in STAGES[: STAGES.index(before)] if before else STAGES[:4]:
+        if not (runs / stage / "progress.json").exists():
+            continue
+        state = load_file(runs / stage / "state.safetensors")
+        if stage == "vision":
+            model.model.visual.load_state_dict(_part(state, "visual."))
+        else:
+            own = _part(state, "model.")
+            if stage != "joint":  # a frozen tower: the one of the vision stage may be newer
+                own = {k: v for k, v in own.items() if not k.startswith("model.visual.")}
+            model.load_state_dict(own, strict=False)
     return model
 
 

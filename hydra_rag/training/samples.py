@@ -153,11 +153,12 @@ def read_sample(rng: random.Random, width: float, shape: tuple[int, int]) -> Sam
 
 
 def page_sample(rng: random.Random, cells: tuple[int, int], *, size: tuple[int, int], questions: int,
-                mode: str, wear: float, layout: str | None = None) -> Sample:  # fmt: skip
-    """A page of ``cells`` (rows, cols) with questions; ``mode``: "image", "text" or "both"."""
+                mode: str, wear: float, layout: str | None = None, budget: int | None = None) -> Sample:  # fmt: skip
+    """A page of ``cells`` (rows, cols) with questions; ``mode``: "image", "text" or "both"; ``budget``:
+    characters of its text that are shown (random by default)."""
     rows, cols = cells
     page = make_page(rng, cols * CELL, rows * CELL, size=size, wear=wear, layout=layout)
-    text = text_lines(page, rng, rng.choice((150, 300, 600))) if mode != "image" else ""
+    text = text_lines(page, rng, budget or rng.choice((150, 200, 300, 600))) if mode != "image" else ""
     prefix = tokens.open_user()
     if mode != "text":
         prefix += tokens.image_run(rows * cols)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
+from transformers import Qwen3_5ForConditionalGeneration
 
 from hydra_rag.nano.build import build_model
 from hydra_rag.training import checkpoints
@@ -61,17 +62,17 @@ def dense_loss(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor
 
 def make_batch(index: int, width: float, config: VisionConfig) -> Batch:
     rng = random.Random(config.seed * 1_000_003 + index)
-    if width > 0.4 and rng.random() < 0.2:  # whole pages: more context, blank areas, layout
+    if width > 0.4 and rng.random() < 0.45:  # whole pages: more context, blank areas, layout
         shape = rng.choice(((320, 448), (448, 640), (640, 448), (896, 640)))
         pages = [
-            make_page(rng, shape[1], shape[0], size=(11, 24), wear=width)
+            make_page(rng, shape[1], shape[0], size=(12, 23), wear=rng.choice((0.0, 0.0, 0.5, width)))
             for _ in range(_pages(shape, config.batch))
         ]
         blocks = [labelled(np.asarray(page.image, np.uint8), page.runs) for page in pages]
     else:
         shape = (128, 256) if rng.random() < 0.7 else (256, 128) if rng.random() < 0.5 else (64, 512)
         blocks = [
-            make_block(rng, Recipe(width * rng.uniform(0.5, 1.0) if rng.random() < 0.5 else width, shape))
+            make_block(rng, Recipe(width * rng.uniform(0.3, 1.0) if rng.random() < 0.6 else width, shape))
             for _ in range(config.batch)
         ]
     pixels = torch.from_numpy(np.concatenate([patchify(b.pixels) for b in blocks]))
@@ -86,11 +87,16 @@ def _pages(shape: tuple[int, int], batch: int) -> int:
     return max(1, batch * 128 * 256 // (shape[0] * shape[1]))
 
 
-def train_vision(folder: Path, config: VisionConfig, log: Callable[[str], None]) -> None:
+def train_vision(
+    folder: Path,
+    config: VisionConfig,
+    log: Callable[[str], None],
+    *,
+    model: Qwen3_5ForConditionalGeneration | None = None,
+) -> None:
     """Train until ``config.minutes`` of training time are used; resumes from ``folder`` when it holds a
-    state.
-    """
-    model = build_model(config.seed)
+    state. ``model``: the weights to begin with; random ones by default."""
+    model = model or build_model(config.seed)
     tower = model.model.visual.to(config.device)
     heads = DenseHeads(tower.config.hidden_size, tower.config.out_hidden_size).to(config.device)
     modules: dict[str, nn.Module] = {"visual": tower, "heads": heads}
