@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra_rag.errors import NotFoundError, UsageError
-from hydra_rag_agents.events import Event, Started
+from hydra_rag_agents.events import Event
 from hydra_rag_agents.history import Conversation, pasts, turn_json
 from hydra_rag_agents.library import CollectionLibrary
 from hydra_rag_agents.loop import run
@@ -217,7 +217,7 @@ class HydraRAG:
         interrupted.
 
         ``past``: what was said before, in place of the session's turns. ``keep=False``: nothing is stored,
-        and the events begin without :class:`Started`.
+        and the events begin without ``Started``.
         """
         if not question.strip():
             raise UsageError("The question is empty.")
@@ -236,9 +236,8 @@ class HydraRAG:
         fingerprint = self._reader.fingerprint
         session_id = talk.open(session, question)
         turn_id = talk.begin(session_id, question, chosen, fingerprint, picture)
-        yield Started(session_id, turn_id)
-        library = CollectionLibrary(self.collection)
-        with closing(talk.record(turn_id, run(library, self._reader, turn))) as events:
+        loop = run(CollectionLibrary(self.collection), self._reader, turn)
+        with closing(talk.record(session_id, turn_id, loop)) as events:
             yield from events
 
     # -- sessions ------------------------------------------------------------------------------------

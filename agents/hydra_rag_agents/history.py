@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hydra_rag.errors import CancelledError, NotFoundError
 from hydra_rag.geometry import Box
-from hydra_rag_agents.events import Done, Event, step_of
+from hydra_rag_agents.events import Done, Event, Started, step_of
 from hydra_rag_agents.memory import Past
 from hydra_rag_agents.state import Answer, AskSettings, PageId, Step
 
@@ -83,12 +83,13 @@ class Conversation:
         )
         return turn.turn_id
 
-    def record(self, turn_id: str, events: Generator[Event]) -> Generator[Event]:
-        """Pass events on, and store the turn when they end: whole, interrupted (the reader of the
-        events went away) or failed (an error)."""
+    def record(self, session_id: str, turn_id: str, events: Generator[Event]) -> Generator[Event]:
+        """Say that the turn has started, pass events on, and store the turn when they end: whole,
+        interrupted (the reader of the events went away, be it at once) or failed (an error)."""
         steps: list[Step] = []
         text = ""
         try:
+            yield Started(session_id, turn_id)
             for event in events:
                 step = step_of(event)
                 if step is not None:

@@ -178,6 +178,20 @@ def test_an_interrupted_turn_is_stored_as_such(store: Path, tiny: Path) -> None:
         assert entry["reason"] == "The turn ended as interrupted."
 
 
+def test_a_turn_that_is_left_before_its_first_step_is_interrupted_too(store: Path) -> None:
+    """A client that goes away while the question is being stored: the model is never asked."""
+    from hydra_rag_agents.events import Started
+    from hydra_rag_agents.testing import ScriptedReader
+
+    with HydraRAG(store, reader=ScriptedReader(lambda images, prompt: ("no", 0.9))) as rag:
+        events = rag.ask_events("What is the total?")
+        started = next(events)
+        assert isinstance(started, Started)
+        events.close()
+        (turn,) = rag.conversation.turns(started.session_id)
+        assert (turn.status, turn.answer, turn.steps) == ("interrupted", None, ())
+
+
 def test_the_facade_refuses_what_it_cannot_do(store: Path, tiny: Path) -> None:
     rag = HydraRAG(store, str(tiny))
     with pytest.raises(UsageError, match="Unknown setting"):

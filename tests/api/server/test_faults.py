@@ -125,7 +125,8 @@ def test_a_client_that_goes_away_frees_the_model(start: Callable[..., Process]) 
         left = time.monotonic()
         until(lambda: server.running() == 0)
         assert time.monotonic() - left < 20, path  # the whole answer would take 40 seconds
-    assert "answered" not in statuses(server)
+    # Three of the five are kept (the chat endpoint is stateless), and stored before their place is free.
+    assert statuses(server) == ["interrupted"] * 3
     assert server.end(signal.SIGTERM) == 0
 
 
