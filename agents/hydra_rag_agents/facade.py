@@ -65,6 +65,7 @@ class HydraRAG:
         self._device, self._dtype, self._database = device, dtype, database
         self._cache_dir, self._create, self._load = cache_dir, create, load
         self._lock = threading.RLock()
+        self._loading = threading.Lock()  # apart: the store can be used while the model loads
         self._model: HydraModel | None = None
         self._store: Store | None = None
         self._collection: Collection | None = None
@@ -92,7 +93,7 @@ class HydraRAG:
     @property
     def model(self) -> HydraModel:
         """The model; loaded on first use."""
-        with self._lock:
+        with self._loading:
             self._check_open()
             if self._model is None:
                 self._model = self._load() if self._load else self._load_model()
@@ -280,7 +281,7 @@ class HydraRAG:
 
     def close(self) -> None:
         """Free the model and the store. Closing twice does nothing."""
-        with self._lock:
+        with self._loading, self._lock:
             self._closed = True
             model, self._model = self._model, None
             store, self._store = self._store, None

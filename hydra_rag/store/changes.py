@@ -26,7 +26,7 @@ from hydra_rag.store.models import (
     RemovedFileRow,
     SegmentRow,
 )
-from hydra_rag.store.records import BlobInfo, NewPage, NewSegment
+from hydra_rag.store.records import BlobInfo, FailedPage, NewPage, NewSegment
 from hydra_rag.store.store import Store
 
 __all__ = [
@@ -185,8 +185,17 @@ def add_pages(
     return keys
 
 
-def finish_document(db: Session, store: Store, tenant: str, document_id: str, page_count: int) -> list[str]:
+def finish_document(
+    db: Session,
+    store: Store,
+    tenant: str,
+    document_id: str,
+    page_count: int,
+    failed: Sequence[FailedPage] = (),
+) -> list[str]:
     """Make a document ready and remove what it replaces (same path, same collection).
+
+    ``failed``: pages of the file that could not be read; ``page_count`` does not count them.
 
     Returns the ids of the replaced documents. Raises :class:`NotFoundError` when the document was
     removed meanwhile.
@@ -195,6 +204,7 @@ def finish_document(db: Session, store: Store, tenant: str, document_id: str, pa
     if row is None:
         raise NotFoundError("The document was removed while it was being ingested.")
     row.state, row.page_count, row.added = "ready", page_count, now()
+    row.failed_pages = [page.to_json() for page in failed]
     db.flush()
     old = db.execute(
         select(DocumentRow.id, DocumentRow.state).where(

@@ -17,12 +17,20 @@ from hydra_rag.store.models import (
     PageVectorsRow,
     PageWordsRow,
 )
-from hydra_rag.store.records import BlobInfo, CollectionInfo, DocumentInfo, PageInfo, VectorRef
+from hydra_rag.store.records import (
+    BlobInfo,
+    CollectionInfo,
+    DocumentInfo,
+    FailedPage,
+    PageInfo,
+    VectorRef,
+)
 from hydra_rag.store.store import Store
 from hydra_rag.values import Word
 
 __all__ = [
     "blob_of",
+    "failed_pages",
     "get_collection",
     "get_document",
     "get_page",
@@ -180,7 +188,13 @@ def document_info(row: DocumentRow, pages: int, page_list: tuple[PageInfo, ...] 
         sha256=row.sha256,
         added=row.added,
         page_list=page_list,
+        failed_pages=failed_pages(row),
     )
+
+
+def failed_pages(row: DocumentRow) -> tuple[FailedPage, ...]:
+    """Pages of the file that could not be read, in order."""
+    return tuple(FailedPage(**entry) for entry in row.failed_pages)
 
 
 def page_info(row: PageRow) -> PageInfo:

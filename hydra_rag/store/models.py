@@ -71,7 +71,8 @@ class BlobRow(Base):
 
 
 class DocumentRow(Base):
-    """``state``: ``working`` (being ingested, invisible to search) or ``ready``."""
+    """``state``: ``working`` (being ingested, invisible to search) or ``ready``. ``page_count`` pages are
+    stored; ``failed_pages`` lists those that could not be read, ``{"page", "code", "message"}`` each."""
 
     __tablename__ = "documents"
     __table_args__ = (
@@ -93,6 +94,7 @@ class DocumentRow(Base):
     media_type: Mapped[str | None]
     state: Mapped[str]
     page_count: Mapped[int] = mapped_column(default=0)
+    failed_pages: Mapped[list[Any]] = mapped_column(default=list, server_default="[]")
     options: Mapped[dict[str, Any]] = mapped_column(default=dict)
     added: Mapped[datetime] = mapped_column(default=now)
 

@@ -16,6 +16,7 @@ __all__ = [
     "Citation",
     "CollectionInfo",
     "DocumentInfo",
+    "FailedPage",
     "Feedback",
     "NewPage",
     "NewSegment",
@@ -64,11 +65,23 @@ class PageInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedPage:
+    """A page that could not be read when its document was ingested, and why. ``page`` is 1-based."""
+
+    page: int
+    code: str
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"page": self.page, "code": self.code, "message": self.message}
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentInfo:
     """``document`` is the file's name; ``status`` is ``"ready"`` or ``"working"``.
 
-    ``pages`` counts the pages that are stored. ``page_list`` is filled by the functions that show one
-    document, and empty in lists.
+    ``pages`` counts the pages that are stored; ``failed_pages`` are those of the file that could not be
+    read. ``page_list`` is filled by the functions that show one document, and empty in lists.
     """
 
     document_id: str
@@ -82,6 +95,7 @@ class DocumentInfo:
     sha256: str
     added: datetime
     page_list: tuple[PageInfo, ...] = ()
+    failed_pages: tuple[FailedPage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ __all__ = ["SCHEMA_REVISION", "Store"]
 
 #: Newest migration this program knows (a test compares it with the migration scripts). When the
 #: database says the same, opening needs no migration tools at all.
-SCHEMA_REVISION = "0001"
+SCHEMA_REVISION = "0002"
 
 
 class Store:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from PIL import ImageFont
 
 from hydra_rag.nano.alphabet import ALPHABET
 from hydra_rag.nano.build import CELL, PATCH
@@ -29,10 +30,12 @@ _ALL = ALPHABET.replace("\n", "").strip()
 
 @dataclass(frozen=True)
 class Recipe:
-    """How wide the curriculum is at a point: ``width`` 0 (two fonts, one size) to 1 (everything)."""
+    """How wide the curriculum is at a point: ``width`` 0 (two fonts, one size) to 1 (everything).
+    ``whole``: no line is cut by the edge of the block, so that there is no doubt about what it says."""
 
     width: float
     block: tuple[int, int] = (128, 256)  # height, width in pixels
+    whole: bool = False
 
 
 def draw_block(rng: random.Random, recipe: Recipe) -> Canvas:
@@ -51,6 +54,9 @@ def draw_block(rng: random.Random, recipe: Recipe) -> Canvas:
     face = draw_face(rng, kind)
     size = _size(rng, w)
     y = rng.uniform(-6, 8)
+    if recipe.whole:
+        size = min(size, 22 if height < 48 else size)
+        y = rng.uniform(0, max(0.5, 30 - 1.3 * size))
     alphabet = _ALL if w > 0.3 and rng.random() < 0.35 else _PLAIN
     while y < height - 6:
         if w > 0.2 and rng.random() < 0.3 * w:
@@ -58,16 +64,22 @@ def draw_block(rng: random.Random, recipe: Recipe) -> Canvas:
         ink = shade(150, 255) if dark else shade(0, 110) if rng.random() < 0.4 * w else (0, 0, 0)
         font = face.at(size)
         ascent, descent = font.getmetrics()
+        if recipe.whole and y > 2 and y + ascent + descent > height + 1:
+            break
         if rng.random() < 0.08 * w:
             band = shade(0, 120) if rng.random() < 0.5 else shade(190, 240)
             canvas.draw.rectangle((0, y, width, y + ascent + descent), fill=band)
             ink = (255, 255, 255) if sum(band) < 360 else (0, 0, 0)
-        x = rng.uniform(-10, 12)
+        x = rng.uniform(2 if recipe.whole else -10, 12)
         while x < width - 4:
             text = line(rng, alphabet, rng.choice((4, 8, 14, 40)) if w > 0.1 else 40)
             if not text:
                 continue
             text = text[: max(1, int((width - x) / (0.3 * size)))]
+            if recipe.whole:
+                text = fitting(text, font, width - x - 2)
+                if not text:
+                    break
             run = canvas.text(x, y, text, font, ink)
             x = float(run.edges[-1]) + rng.uniform(0.5, 4.0) * size
             if rng.random() < 0.2:  # short lines: reading has to learn where to stop
@@ -82,6 +94,13 @@ def draw_block(rng: random.Random, recipe: Recipe) -> Canvas:
         if rng.random() < 0.08 * w:
             y += rng.uniform(0, 40)
     return canvas
+
+
+def fitting(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
+    """The longest beginning of ``text`` that is at most ``room`` pixels wide."""
+    while text and font.getlength(text) > room:
+        text = text[:-1]
+    return text.rstrip()
 
 
 def _size(rng: random.Random, w: float) -> int:

@@ -20,7 +20,6 @@ from hydra_rag.training.optim import lr_scale, make_optimisers, set_lr
 from hydra_rag.training.packing import Packed, pack
 from hydra_rag.training.samples import Sample, page_sample, read_sample
 
-
 #: The kinds of batches: short lines, blocks of lines, text without pictures, small and whole pages.
 KINDS = ("lines", "blocks", "text", "cards", "pages")
 
@@ -54,16 +53,20 @@ def draw_samples(index: int, done: float, config: LanguageConfig) -> Packed:
 
 def _lines(rng: random.Random, done: float) -> list[Sample]:
     shape = rng.choice(((32, 128), (32, 256), (32, 384), (32, 512), (64, 256), (64, 384)))
-    return _read(rng, shape, rng.uniform(0.0, 0.5 + 0.3 * done))
+    return _read(rng, shape, rng.uniform(0.0, 0.5 + 0.3 * done), whole=True)
 
 
 def _blocks(rng: random.Random, done: float) -> list[Sample]:
+    """Lines may be cut by the edges, as in a crop."""
     shape = rng.choice(((64, 256), (64, 512), (96, 320), (128, 256), (160, 160)))
     return _read(rng, shape, rng.uniform(0.1, 0.6 + 0.4 * done))
 
 
-def _read(rng: random.Random, shape: tuple[int, int], width: float) -> list[Sample]:
-    drawn = [read_sample(rng, width, shape) for _ in range(max(4, 72_000 // (shape[0] * shape[1] // 8)))]
+def _read(rng: random.Random, shape: tuple[int, int], width: float, *, whole: bool = False) -> list[Sample]:
+    drawn = [
+        read_sample(rng, width, shape, whole=whole)
+        for _ in range(max(4, 72_000 // (shape[0] * shape[1] // 8)))
+    ]
     return [s for s in drawn if len(s.branches[0].answer) > 1] or drawn[:1]
 
 

@@ -129,9 +129,9 @@ def _entity(rng: random.Random, page: MadePage) -> str:
     )
 
 
-def read_sample(rng: random.Random, width: float, shape: tuple[int, int]) -> Sample:
-    """A block of text with the one task to read it, top to bottom."""
-    canvas = draw_block(rng, Recipe(width, shape))
+def read_sample(rng: random.Random, width: float, shape: tuple[int, int], *, whole: bool = False) -> Sample:
+    """A block of text with the one task to read it, top to bottom. ``whole``: no line is cut off."""
+    canvas = draw_block(rng, Recipe(width, shape, whole))
     image = degrade(canvas.image, rng, width)
     inside = [r for r in canvas.runs if r.top >= -2 and r.bottom <= shape[0] + 3]
     rows: dict[int, list[tuple[float, str]]] = {}
@@ -152,8 +152,17 @@ def read_sample(rng: random.Random, width: float, shape: tuple[int, int]) -> Sam
     )
 
 
-def page_sample(rng: random.Random, cells: tuple[int, int], *, size: tuple[int, int], questions: int,
-                mode: str, wear: float, layout: str | None = None, budget: int | None = None) -> Sample:  # fmt: skip
+def page_sample(
+    rng: random.Random,
+    cells: tuple[int, int],
+    *,
+    size: tuple[int, int],
+    questions: int,
+    mode: str,
+    wear: float,
+    layout: str | None = None,
+    budget: int | None = None,
+) -> Sample:
     """A page of ``cells`` (rows, cols) with questions; ``mode``: "image", "text" or "both"; ``budget``:
     characters of its text that are shown (random by default)."""
     rows, cols = cells

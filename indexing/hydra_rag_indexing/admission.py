@@ -79,7 +79,8 @@ class Admission:
                 if moved:
                     row.path, row.name = str(path), self.name(path)
         status = "unchanged" if here is None else "replaced"
-        return IngestResult(source, kept.id, kept.page_count, status)  # type: ignore[arg-type]
+        failed = documents.failed_pages(kept)
+        return IngestResult.stored(source, kept.id, kept.page_count, status, failed)  # type: ignore[arg-type]
 
     def start(self, path: Path, media_type: str, embedder: Embedder) -> Target:
         """Store the original and find or make the working document."""

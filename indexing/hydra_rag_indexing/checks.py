@@ -10,6 +10,7 @@ from sqlalchemy import exists, func, select, text
 from sqlalchemy.orm import Session
 
 from hydra_rag.errors import CorruptionError
+from hydra_rag.store.documents import failed_pages
 from hydra_rag.store.durable import file_sha256
 from hydra_rag.store.models import (
     BlobRow,
@@ -116,7 +117,14 @@ def _documents(db: Session) -> Iterator[Problem]:
         .group_by(DocumentRow.id)
     )
     for row, count, first, last in db.execute(query):
-        if count != row.page_count or count < 1 or first != 1 or last != count:
+        failed = {page.page for page in failed_pages(row)}
+        whole = count + len(failed)
+        if (
+            count != row.page_count
+            or count < 1
+            or min([first, *failed]) != 1
+            or max([last, *failed]) != whole
+        ):
             yield Problem(
                 "pages",
                 f"{row.name} should have {row.page_count} pages but {count} are stored: "

@@ -200,7 +200,8 @@ class IngestRun:
 
 def _result(path: str, job: jobs.Job) -> IngestResult:
     if job.outcome in ("indexed", "unchanged", "replaced") and job.state == "done":
-        return IngestResult(path, job.document_id, job.pages_done, job.outcome)  # type: ignore[arg-type]
+        partly = IngestError(job.error_code, job.error_message or "") if job.error_code else None
+        return IngestResult(path, job.document_id, job.pages_done, job.outcome, partly)  # type: ignore[arg-type]
     code = job.error_code or "cancelled"
     message = job.error_message or "The job was cancelled before it was done: run the command again."
     return replace(IngestResult(path, None, 0, "failed"), error=IngestError(code, message))

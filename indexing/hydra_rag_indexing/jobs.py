@@ -162,7 +162,7 @@ def finish(
     _set(
         store,
         job_id,
-        state="failed" if error else "done",
+        state="failed" if outcome == "failed" else "done",
         outcome=outcome,
         document_id=document_id,
         pages_done=pages,

@@ -34,7 +34,7 @@ from hydra_rag.errors import (
 from hydra_rag.store import changes
 from hydra_rag.store.durable import file_sha256
 from hydra_rag.store.models import DocumentRow
-from hydra_rag.store.records import NewPage
+from hydra_rag.store.records import FailedPage, NewPage
 from hydra_rag.store.store import Store
 from hydra_rag_indexing.admission import Admission, Target
 from hydra_rag_indexing.events import IngestError, IngestResult
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from hydra_rag.values import Embedder, MultiVector
-    from hydra_rag_indexing.files import PageImage
+    from hydra_rag_indexing.files import BadPage, PageImage
 
 __all__ = ["Ingestor", "Settings"]
 
@@ -150,13 +150,22 @@ class Ingestor:
             if known is not None:
                 self.abandon(source)
                 return known
-        total, replaced = self._pages(path, target, on_pages)
-        return IngestResult(source, target.id, total, "replaced" if replaced else "indexed")
+        failed: list[FailedPage] = []
+        total, replaced = self._pages(path, target, on_pages, failed)
+        return IngestResult.stored(source, target.id, total, "replaced" if replaced else "indexed", failed)
 
     def _pages(
-        self, path: Path, target: Target, on_pages: Callable[[int, int | None], None]
+        self,
+        path: Path,
+        target: Target,
+        on_pages: Callable[[int, int | None], None],
+        failed: list[FailedPage],
     ) -> tuple[int, bool]:
-        """Read, embed and commit; returns (number of pages, whether an older version was replaced)."""
+        """Read, embed and commit; returns (number of pages, whether an older version was replaced).
+
+        ``failed`` receives the pages that can't be read. A run that goes on where another stopped meets
+        all of them again, so only the last commit stores them.
+        """
         original = self.store.blob_path(self.tenant, target.blob.sha256, target.blob.suffix)
         settings, done = self.settings, len(target.done)
         pending: list[tuple[_Page, MultiVector]] = []
@@ -164,7 +173,8 @@ class Ingestor:
         began = time.monotonic()
         on_pages(done, None)
         with Prefetch(
-            lambda: self._read(original, self._admission.name(path), target.done), 2 * settings.embed_pages
+            lambda: self._read(original, self._admission.name(path), target.done, failed),
+            2 * settings.embed_pages,
         ) as pages:
             for page in pages:
                 if len(batch) == settings.embed_pages:
@@ -182,16 +192,19 @@ class Ingestor:
         total = done + len(pending)
         if not total:
             raise FileError(f"{self._admission.name(path)} has no pages.", code="empty")
-        replaced = self._commit(target, pending, last=True)
+        replaced = self._commit(target, pending, last=True, failed=failed)
         on_pages(total, total)
         return total, replaced
 
-    def _read(self, original: Path, name: str, skip: set[int]) -> Iterator[_Page]:
+    def _read(self, original: Path, name: str, skip: set[int], failed: list[FailedPage]) -> Iterator[_Page]:
         """Pages with their images stored; runs in the reader's thread."""
         from hydra_rag_indexing.files import load_pages
 
+        def bad(page: BadPage) -> None:
+            failed.append(FailedPage(page.number, page.code, page.message.replace(original.name, name)))
+
         try:
-            pages = load_pages(original, ocr=self.options.get("ocr", "auto"))
+            pages = load_pages(original, ocr=self.options.get("ocr", "auto"), on_bad_page=bad)
             with closing(cast("Generator[PageImage]", pages)), ThreadPoolExecutor(_WRITERS) as pool:
                 # Compressing and syncing images overlaps with drawing the next ones, in order.
                 writing: deque[Future[_Page]] = deque()
@@ -230,7 +243,14 @@ class Ingestor:
         self.model_seconds += time.monotonic() - began
         return list(zip(batch, vectors, strict=True))
 
-    def _commit(self, target: Target, pending: Sequence[tuple[_Page, MultiVector]], *, last: bool) -> bool:
+    def _commit(
+        self,
+        target: Target,
+        pending: Sequence[tuple[_Page, MultiVector]],
+        *,
+        last: bool,
+        failed: Sequence[FailedPage] = (),
+    ) -> bool:
         segment = None
         if pending:
             vectors = [vector for _, vector in pending]
@@ -248,7 +268,7 @@ class Ingestor:
                 if not last:
                     return False
                 count = len(self._admission.committed(db, target.id, self._embedder().fingerprint))
-                return bool(changes.finish_document(db, self.store, self.tenant, target.id, count))
+                return bool(changes.finish_document(db, self.store, self.tenant, target.id, count, failed))
         except NotFoundError as error:
             raise FileError(error.message, code="removed") from error
 

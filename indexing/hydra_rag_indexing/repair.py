@@ -112,7 +112,8 @@ def _mend_images(store: Store, lease: WriteLease, damaged: set[tuple[str, str]])
         numbers = wanted[tenant, document_id]
         try:
             path = store.blob_path(tenant, blob.sha256, blob.suffix)
-            for image in load_pages(path, ocr=document.options.get("ocr", "auto")):
+            ocr = document.options.get("ocr", "auto")
+            for image in load_pages(path, ocr=ocr, on_bad_page=lambda page: None):
                 if image.number in numbers:
                     _replace_image(store, lease, tenant, document_id, image)
         except FileError as error:

@@ -79,14 +79,14 @@ def _ingest(app: typer.Typer) -> None:
             for result in results:
                 console.print(f"[{colours[result.status]}]{result.status:>9}[/]  ", end="")
                 pages = f"  ({result.pages} {'page' if result.pages == 1 else 'pages'})"
-                console.print(safe(result.path) + (pages if result.error is None else ""), markup=False)
+                console.print(safe(result.path) + ("" if result.status == "failed" else pages), markup=False)
                 if result.error is not None:
                     console.print(safe(f"{'':11}{result.error.code}: {result.error.message}"), markup=False)
             if not results:
                 console.print("No files found.")
 
         cli.out.result({"documents": [result.to_json() for result in results]}, human)
-        return 1 if any(result.status == "failed" for result in results) else 0
+        return 1 if any(result.error is not None for result in results) else 0
 
 
 def _documents(group: typer.Typer) -> None:
@@ -132,8 +132,11 @@ def _documents(group: typer.Typer) -> None:
                 for p in pages
             ]
             cli.out.table(console, [">PAGE", "PIXELS", "LABEL", "TEXT"], rows)
+            for failed in found.failed_pages:
+                console.print(safe(f"page {failed.page} is missing: {failed.message}"), markup=False)
 
-        cli.out.result({**_document_json(found), "pages": pages}, human)
+        missing = [failed.to_json() for failed in found.failed_pages]
+        cli.out.result({**_document_json(found), "pages": pages, "failed_pages": missing}, human)
 
     @command(group, "remove", uses=("store",))
     def remove(cli: Cli, documents: DocumentIds) -> None:

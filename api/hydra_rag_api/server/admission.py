@@ -59,6 +59,28 @@ class Admission:
             if not self._held[tenant]:
                 del self._held[tenant]
 
+    def check(self, tenant: str) -> None:
+        """Raise what :meth:`enter` would raise at once. A streamed answer asks before it sends its status:
+        nothing else can run on the loop between the two."""
+        if self._closed:
+            raise self._stopping()
+        if self._held.get(tenant, 0) >= self._per_tenant:
+            self.refused += 1
+            raise ApiError(
+                429,
+                "rate_limited",
+                "Too many questions at once: wait for some of them to end.",
+                headers={"Retry-After": self.retry_after()},
+            )
+        if self.running >= self._most and self.waiting >= self._most_waiting:
+            self.refused += 1
+            raise ApiError(
+                503,
+                "queue_full",
+                "The queue of questions is full: try again later.",
+                headers={"Retry-After": self.retry_after()},
+            )
+
     def retry_after(self) -> str:
         """Seconds until a place is likely to be free, with jitter, 1 to 120."""
         guess = (self.waiting + 1) * self._seconds / self._most * random.uniform(0.8, 1.2)
@@ -75,27 +97,9 @@ class Admission:
         self.waiting = 0
 
     def _queue(self, tenant: str) -> _Ticket | None:
-        if self._closed:
-            raise self._stopping()
-        if self._held.get(tenant, 0) >= self._per_tenant:
-            self.refused += 1
-            raise ApiError(
-                429,
-                "rate_limited",
-                "Too many questions at once: wait for some of them to end.",
-                headers={"Retry-After": self.retry_after()},
-            )
-        free = self.running < self._most
-        if not free and self.waiting >= self._most_waiting:
-            self.refused += 1
-            raise ApiError(
-                503,
-                "queue_full",
-                "The queue of questions is full: try again later.",
-                headers={"Retry-After": self.retry_after()},
-            )
+        self.check(tenant)
         self._held[tenant] = self._held.get(tenant, 0) + 1
-        if free:
+        if self.running < self._most:
             self.running += 1
             return None
         ticket = _Ticket(tenant)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
-    "Bool", "DataUri", "DocumentId", "Engine", "Id", "Int", "JobId", "Number", "PageNumber", "Served",
-    "SessionId", "Text", "TurnId", "Who", "decode_image", "decode_images",
+    "Asking", "Bool", "DataUri", "DocumentId", "Engine", "Id", "Int", "JobId", "Number", "PageNumber",
+    "Served", "SessionId", "Text", "TurnId", "Who", "decode_image", "decode_images",
 ]  # fmt: skip
 
 ID = r"^[0-9A-HJKMNP-TV-Z]{26}$"
@@ -46,12 +46,13 @@ DataUri = Annotated[
 ]
 
 
-def _served(request: Request) -> Services:
+# Coroutines: they do next to nothing, and as functions each would wait for a thread.
+async def _served(request: Request) -> Services:
     services: Services = request.app.state.services
     return services
 
 
-def _principal(request: Request) -> Principal:
+async def _principal(request: Request) -> Principal:
     found = request.scope["state"]["principal"]
     if found is None:  # a route under a public path that asks for a principal
         raise ApiError(401, "invalid_api_key", "A valid API key is needed.")
@@ -63,7 +64,7 @@ Served = Annotated[Services, Depends(_served)]
 Who = Annotated[Principal, Depends(_principal)]
 
 
-def _engine(
+async def _engine(
     services: Served,
     who: Who,
     collection: Annotated[
@@ -77,6 +78,15 @@ def _engine(
 
 
 Engine = Annotated[HydraRAG, Depends(_engine)]
+
+
+async def _asking(services: Served, engine: Engine) -> HydraRAG:
+    services.admission.check(engine.tenant)
+    return engine
+
+
+#: The engine for a question; refused here, before any work, when there is no place for another one.
+Asking = Annotated[HydraRAG, Depends(_asking)]
 DocumentId = Annotated[str, Path(pattern=ID, description="A document's id.")]
 SessionId = Annotated[str, Path(pattern=ID, description="A session's id.")]
 TurnId = Annotated[str, Path(pattern=ID, description="A turn's id.")]

@@ -20,7 +20,7 @@ from hydra_rag_agents.result import AskResult, query_item
 from hydra_rag_agents.state import Answer as AgentAnswer
 from hydra_rag_agents.state import AskSettings, Step
 from hydra_rag_api.server.asking import in_thread, stream_thread
-from hydra_rag_api.server.deps import Engine, Served, Who, decode_image
+from hydra_rag_api.server.deps import Asking, Engine, Served, decode_image
 from hydra_rag_api.server.errors import ApiError, api_error, problem_body
 from hydra_rag_api.server.schemas import Answer, AskRequest, SearchRequest, SearchResult
 from hydra_rag_api.server.services import Services
@@ -136,7 +136,7 @@ async def search(services: Served, engine: Engine, request: Request, body: Searc
     description="With `stream` (the default): " + EVENTS,
     responses={200: {"content": {"text/event-stream": {"schema": SCHEMA}}}},
 )
-async def ask(services: Served, who: Who, engine: Engine, request: Request, body: AskRequest) -> Response:
+async def ask(services: Served, engine: Asking, request: Request, body: AskRequest) -> Response:
     image = (
         None
         if body.image is None
@@ -149,6 +149,7 @@ async def ask(services: Served, who: Who, engine: Engine, request: Request, body
         services, engine, body.question, image=image, session=body.session_id, settings=settings
     )
     if body.stream:
+        services.admission.check(engine.tenant)
         return EventStream(_stream(events))
     result = await until_disconnect(request, _whole(events))
     return JSONResponse(result) if result is not None else Response(status_code=503)

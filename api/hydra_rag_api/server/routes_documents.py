@@ -115,7 +115,8 @@ def show_document(engine: Engine, document_id: DocumentId) -> dict[str, Any]:
         {"page": p.page, "width": p.width, "height": p.height, "label": p.label, "has_text": p.has_text}
         for p in info.page_list
     ]
-    return {**document_json(info), "page_list": pages}
+    missing = [failed.to_json() for failed in info.failed_pages]
+    return {**document_json(info), "page_list": pages, "failed_pages": missing}
 
 
 @router.delete("/{document_id}", status_code=204, summary="Delete a document")

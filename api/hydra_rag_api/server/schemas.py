@@ -101,8 +101,15 @@ class PageInfo(BaseModel):
     has_text: bool
 
 
+class FailedPage(BaseModel):
+    page: int
+    code: str
+    message: str
+
+
 class DocumentPages(Document):
     page_list: list[PageInfo]
+    failed_pages: list[FailedPage]
 
 
 class WordOut(BaseModel):

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from hydra_rag_indexing.files.discovery import Found, discover
     from hydra_rag_indexing.files.limits import Limits
     from hydra_rag_indexing.files.load import OcrMode, load_pages, probe, render_region
-    from hydra_rag_indexing.files.page import FileInfo, PageImage, join_words
+    from hydra_rag_indexing.files.page import BadPage, FileInfo, PageImage, join_words
 
 _HOMES = {
+    "BadPage": "page",
     "FileInfo": "page",
     "Found": "discovery",
     "Limits": "limits",
@@ -29,6 +30,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BadPage",
     "FileInfo",
     "Found",
     "Limits",

@@ -15,8 +15,9 @@ class Limits:
     """Bounds for reading one file. Times are seconds of waiting for the parser, not of the caller's own work.
 
     ``page_pixels`` caps the stored image of a rendered page (its resolution falls, its shape stays);
-    ``image_pixels`` is what an image file may hold at most. ``memory_bytes`` is the address space of the
-    parser process. ``office_*`` are for what LibreOffice converts; ``archive_*`` for what its container
+    ``image_pixels`` is what an image file may hold at most. ``parser_restarts``: how many pages of a file may
+    crash the parser or take too long before the file is given up. ``memory_bytes`` is the address space of
+    the parser process. ``office_*`` are for what LibreOffice converts; ``archive_*`` for what its container
     may unpack to.
     """
 
@@ -26,6 +27,7 @@ class Limits:
     page_pixels: int = 16_800_000
     image_pixels: int = 40_000_000
     aspect_ratio: float = 200.0
+    parser_restarts: int = 3
     page_words: int = 100_000
     page_seconds: float = 20.0
     file_seconds: float = 3600.0

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hydra_rag.errors import FileError, UsageError
+from hydra_rag.errors import UsageError
 from hydra_rag.geometry import Box
+from hydra_rag_indexing.files.drawing import draw_pages
 from hydra_rag_indexing.files.kinds import Kind, identify
 from hydra_rag_indexing.files.limits import Limits
-from hydra_rag_indexing.files.page import FileInfo, PageImage
+from hydra_rag_indexing.files.page import BadPage, FileInfo, PageImage
 from hydra_rag_indexing.files.process import Parser
 
 if TYPE_CHECKING:
@@ -27,13 +28,21 @@ DPI = 144.0
 
 
 def load_pages(
-    path: Path | str, *, limits: Limits | None = None, ocr: OcrMode = "auto", dpi: float = DPI
+    path: Path | str,
+    *,
+    limits: Limits | None = None,
+    ocr: OcrMode = "auto",
+    dpi: float = DPI,
+    on_bad_page: Callable[[BadPage], None] | None = None,
 ) -> Iterator[PageImage]:
     """Every page of one file, in order, one at a time (the next one is drawn while the caller works).
 
     Rendered pages (PDF, text, Markdown, Office) have ``dpi`` pixels per inch, less where ``limits`` say so;
     images keep their own pixels. ``ocr``: ``"auto"`` reads pages without a text layer when the ``ocr`` extra
     is installed, ``"always"`` reads every page and needs it, ``"never"`` reads none.
+
+    ``on_bad_page`` is told of a PDF's damaged pages, and the others are read; without it the first one is the
+    file's error. When more than half of the pages are damaged, the file is.
 
     Raises ``FileError`` for this file, also in the middle of it: pages that came before are then part of a
     file that can't be read whole. Raises ``MissingExtraError`` when OCR or a file kind needs a package.
@@ -45,21 +54,18 @@ def load_pages(
         from hydra_rag_indexing.files import ocr as engine
 
         engine.require()
-    return _pages(Path(path), limits or Limits(), dpi, ocr)
+    return _pages(Path(path), limits or Limits(), dpi, ocr, on_bad_page)
 
 
-def _pages(path: Path, limits: Limits, dpi: float, ocr: OcrMode) -> Iterator[PageImage]:
-    from hydra_rag_indexing.files.pictures import to_page
-
-    with _parser(path, limits, dpi) as parser:
-        if parser.pages < 1:
-            raise FileError(f"{path.name} has no pages; nothing to index", code="empty")
-        parser.request({"op": "page", "number": 1})
-        for number in range(1, parser.pages + 1):
-            header, payload = parser.receive(f"drawing page {number}")
-            if number < parser.pages:
-                parser.request({"op": "page", "number": number + 1})
-            yield _with_ocr(to_page(number, header, payload), ocr)
+def _pages(
+    path: Path, limits: Limits, dpi: float, ocr: OcrMode, on_bad_page: Callable[[BadPage], None] | None
+) -> Iterator[PageImage]:
+    with _readable(path, identify(path, limits), limits) as (source, family):
+        # Frames of an image file depend on each other; only a PDF's pages stand alone.
+        drawn = draw_pages(source, family, limits, dpi, on_bad_page if family == "pdf" else None)
+        with closing(drawn):
+            for page in drawn:
+                yield _with_ocr(page, ocr)
 
 
 def _with_ocr(page: PageImage, mode: OcrMode) -> PageImage:

@@ -10,7 +10,7 @@ from hydra_rag.values import Word
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["FileInfo", "PageImage", "TextSource", "join_words"]
+__all__ = ["BadPage", "FileInfo", "PageImage", "TextSource", "join_words"]
 
 TextSource = Literal["layer", "ocr"]
 
@@ -21,6 +21,15 @@ class FileInfo:
 
     media_type: str
     pages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BadPage:
+    """A page that can't be read, in a file whose other pages can: 1-based number, and the error's words."""
+
+    number: int
+    code: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,14 +37,16 @@ _CHUNK = 1 << 20
 
 
 class Parser:
-    """A context manager. :meth:`ask` sends one command and waits; any failure ends the process.
+    """A context manager: :meth:`request` sends a command, :meth:`receive` waits for its answer.
 
+    A refusal (a code of :data:`CODES`) leaves the process ready for the next command; a crash, a time-out or
+    nonsense ends it. ``waited``: seconds that another process was waited for before, for the same file.
     Not safe for use from several threads at once; several parsers are independent.
     """
 
-    def __init__(self, path: Path, family: str, limits: Limits, dpi: float) -> None:
+    def __init__(self, path: Path, family: str, limits: Limits, dpi: float, *, waited: float = 0.0) -> None:
         self.limits = limits
-        self.waited = 0.0
+        self.waited = waited
         self.process = subprocess.Popen(
             # -I and -S: no user site, no environment, no .pth files; the search path is ours exactly.
             [
@@ -101,6 +103,11 @@ class Parser:
         """Waits for the answer to the oldest command: header and payload. ``what`` names it in errors."""
         return self._receive(what)
 
+    @property
+    def alive(self) -> bool:
+        """Whether it can take another command."""
+        return self.process.poll() is None
+
     def close(self) -> None:
         """Kills the process if it still runs and frees its pipes. May be called again."""
         if self.process.poll() is None:
@@ -135,8 +142,9 @@ class Parser:
                 raise _reported(header)
             largest = 3 * (max(self.limits.page_pixels, self.limits.image_pixels) + 100_000) + (1 << 20)
             payload = self._exactly(_whole(header.get("bytes"), 0, largest), deadline, what)
-        except FileError:
-            self.close()
+        except FileError as error:
+            if error.code not in CODES:
+                self.close()
             raise
         finally:
             self.waited += time.monotonic() - start

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from hydra_rag.store.ids import new_id
 from hydra_rag_agents.events import step_of
 from hydra_rag_agents.facade import HydraRAG
-from hydra_rag_api.server.deps import Bool, Engine, Int, Number, Served, Text
+from hydra_rag_api.server.deps import Asking, Bool, Int, Number, Served, Text
 from hydra_rag_api.server.errors import ApiError, api_error, problem_body
 from hydra_rag_api.server.openai.annotations import url_citations
 from hydra_rag_api.server.openai.messages import ChatMessage, Said, asked, model_messages, said
@@ -87,12 +87,13 @@ class ChatRequest(BaseModel):
         }
     },
 )
-async def chat(services: Served, engine: Engine, request: Request, body: ChatRequest) -> Response:
+async def chat(services: Served, engine: Asking, request: Request, body: ChatRequest) -> Response:
     check_model(body.model)
     messages = [said(message) for message in body.messages]
     run = _Run(services, engine, request, body)
     parts = await anyio.to_thread.run_sync(run.prepare, messages)
     if body.stream:
+        services.admission.check(engine.tenant)
         return EventStream(run.stream(parts))
     whole = await until_disconnect(request, run.whole(parts))
     return JSONResponse(whole) if whole is not None else Response(status_code=503)

@@ -22,7 +22,7 @@ from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_agents.history import pasts
 from hydra_rag_agents.memory import Past
 from hydra_rag_agents.state import Citation, Step
-from hydra_rag_api.server.deps import Engine, Served
+from hydra_rag_api.server.deps import Asking, Engine, Served
 from hydra_rag_api.server.errors import ApiError, api_error, problem_body
 from hydra_rag_api.server.openai.annotations import (
     file_citations,
@@ -60,13 +60,14 @@ ResponseId = Annotated[str, Path(pattern=f"^resp_{ULID}$")]
         }
     },
 )
-async def create(services: Served, engine: Engine, request: Request, body: ResponsesRequest) -> Response:
+async def create(services: Served, engine: Asking, request: Request, body: ResponsesRequest) -> Response:
     check_model(body.model)
     if body.tools:
         engine = services.engine(engine.tenant, body.tools[0].vector_store_ids[0].removeprefix("vs_"))
     run = _Run(services, engine, request, body)
     parts = await anyio.to_thread.run_sync(run.prepare)
     if body.stream:
+        services.admission.check(engine.tenant)
         return EventStream(run.stream(parts))
     whole = await until_disconnect(request, run.whole(parts))
     return JSONResponse(whole) if whole is not None else Response(status_code=503)
@@ -266,7 +267,7 @@ def _find(engine: HydraRAG, response_id: str) -> StoredTurn:
 
 
 @router.get("/{response_id}", summary="A stored response", responses=OBJECT)
-def show(services: Served, engine: Engine, request: Request, response_id: ResponseId) -> Response:
+def show(services: Served, engine: Asking, request: Request, response_id: ResponseId) -> Response:
     turn = _find(engine, response_id)
     states = {"running": "in_progress", "interrupted": "cancelled", "failed": "failed"}
     status = states.get(turn.status, "completed")
