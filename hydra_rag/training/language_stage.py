@@ -90,10 +90,10 @@ def _cards(rng: random.Random, done: float) -> list[Sample]:
 
 
 def _pages(rng: random.Random, done: float) -> list[Sample]:
-    cells = rng.choice(((28, 20), (28, 20), (20, 16), (20, 28), (34, 24), (40, 28)))
+    cells = rng.choice(((28, 20), (20, 16), (20, 28), (34, 24), (40, 28), (40, 28)))
     mode = "both" if rng.random() < 0.35 else "image"
     wear = rng.choice((0.0, 0.5, 1.0))
-    return [page_sample(rng, cells, size=(12, 20), questions=20, mode=mode, wear=wear)]
+    return [page_sample(rng, cells, size=(13, 20), questions=24, mode=mode, wear=wear)]
 
 
 _DRAW = {"lines": _lines, "blocks": _blocks, "text": _text, "cards": _cards, "pages": _pages}
