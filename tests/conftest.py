@@ -17,6 +17,16 @@ class NetworkBlockedError(RuntimeError):
     """A test tried to reach another machine."""
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What takes minutes runs with the long suites (``make test-faults``), or when it is asked for."""
+    if os.environ.get("HYDRA_RAG_TEST_LONG") == "1" or "slow" in (config.option.markexpr or ""):
+        return
+    left_out = [item for item in items if item.get_closest_marker("slow")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_network() -> Any:
     """Connections leave this machine for nobody; loopback and Unix sockets are fine."""

@@ -11,8 +11,8 @@ from sqlalchemy.pool import StaticPool
 __all__ = ["TextRanker"]
 
 _SCHEMA = (
-    "CREATE TABLE documents (id TEXT, tenant TEXT, state TEXT)",
-    "CREATE TABLE pages (page_key INTEGER, document_id TEXT, tenant TEXT)",
+    "CREATE TABLE documents (id TEXT PRIMARY KEY, tenant TEXT, state TEXT)",
+    "CREATE TABLE pages (page_key INTEGER PRIMARY KEY, document_id TEXT, tenant TEXT)",
     "CREATE VIRTUAL TABLE page_text USING fts5"
     "(tenant UNINDEXED, text, tokenize='unicode61 remove_diacritics 2')",
     "INSERT INTO documents VALUES ('d', 't', 'ready')",

@@ -44,14 +44,16 @@ class IngestResult:
         return cls(path, document_id, pages, status, _pages_error(pages, failed), tuple(failed))
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        result: dict[str, Any] = {
             "path": self.path,
             "document_id": self.document_id,
             "pages": self.pages,
             "status": self.status,
             "error": None if self.error is None else {"code": self.error.code, "message": self.error.message},
-            "failed_pages": [page.to_json() for page in self.failed_pages],
         }
+        if self.failed_pages:
+            result["failed_pages"] = [page.to_json() for page in self.failed_pages]
+        return result
 
 
 def _pages_error(pages: int, failed: Sequence[FailedPage]) -> IngestError | None:

@@ -65,6 +65,7 @@ def test_sample(bad: Bad, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.faults
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_all(seed: int, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     outcomes: dict[str, int] = {}

@@ -11,7 +11,7 @@ import pytest
 
 from hydra_rag.errors import FileError, UsageError
 from hydra_rag.geometry import Box
-from hydra_rag_indexing.files import Limits, PageImage, load_pages, probe, render_region
+from hydra_rag_indexing.files import BadPage, Limits, PageImage, load_pages, probe, render_region
 from tests.files.makers import Leaf, block_font, make_pdf, show, simple_pdf
 
 
@@ -229,12 +229,41 @@ def test_incomplete_files_are_refused_rather_than_shortened(tmp_path: Path) -> N
     assert len(pages_of(tmp_path, whole + b"\0" * 5000)) == 10
 
 
+def damaged(pages: int, *numbers: int) -> bytes:
+    """A PDF of which these pages can't be drawn (one point high); not a byte longer than the whole one."""
+    data = simple_pdf(pages)
+    for number in numbers:
+        start = data.index(b"\n%d 0 obj\n" % (2 + 2 * number))
+        found = data.index(b"/MediaBox [0 0 300 200]", start)
+        data = data[:found] + b"/MediaBox [0 0 9000 1 ]" + data[found + 23 :]
+    return data
+
+
 def test_damaged_page_names_itself(tmp_path: Path) -> None:
-    data = simple_pdf(3).replace(b"/Kids [4 0 R 6 0 R 8 0 R]", b"/Kids [4 0 R 2 0 R 8 0 R]")
-    path = write(tmp_path, data)
-    with pytest.raises(FileError) as caught:
+    path = write(tmp_path, damaged(3, 2))
+    with pytest.raises(FileError, match="page 2 of the PDF") as caught:
         list(load_pages(path))
-    assert caught.value.code in ("broken", "timeout", "parser_crash")
+    assert caught.value.code in ("broken", "too_large")
+
+
+def test_other_pages_than_the_damaged_ones_are_read(tmp_path: Path) -> None:
+    whole = list(load_pages(write(tmp_path, simple_pdf(7))))
+    bad: list[BadPage] = []
+    pages = list(load_pages(write(tmp_path, damaged(7, 1, 4, 7)), on_bad_page=bad.append))
+    assert [page.number for page in pages] == [2, 3, 5, 6]
+    for page in pages:
+        assert page.image.tobytes() == whole[page.number - 1].image.tobytes()
+        assert page.words == whole[page.number - 1].words
+    assert [page.number for page in bad] == [1, 4, 7]
+    assert all(f"page {page.number} of the PDF" in page.message for page in bad)
+
+
+def test_a_file_with_mostly_damaged_pages_is_damaged(tmp_path: Path) -> None:
+    bad: list[BadPage] = []
+    with pytest.raises(FileError, match=r"more than half of its 3 pages.*page 1 of the PDF"):
+        list(load_pages(write(tmp_path, damaged(3, 1, 3)), on_bad_page=bad.append))
+    with pytest.raises(FileError, match=r"^page 1 of the PDF"):
+        list(load_pages(write(tmp_path, damaged(1, 1)), on_bad_page=bad.append))
 
 
 def test_probe_and_region(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from hydra_rag.errors import FileError
-from hydra_rag_indexing.files import Limits, load_pages
+from hydra_rag_indexing.files import BadPage, Limits, load_pages
 from hydra_rag_indexing.files.process import Parser
 from hydra_rag_indexing.files.wire import HEADER_LIMIT, LENGTH
-from tests.files.makers import Leaf, make_pdf, simple_pdf
+from tests.files.makers import Leaf, make_pdf, show, simple_pdf
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,12 +37,15 @@ def wait_until_gone(pid: int, seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
-def endless_pdf() -> bytes:
-    """Two pages; drawing the second takes minutes: 300,000 wide dashed curves."""
-    strokes = b"[3 1] 0 d 5 w\n" + b"".join(
+def endless_strokes() -> bytes:
+    """Drawing these takes minutes: 300,000 wide dashed curves."""
+    return b"[3 1] 0 d 5 w\n" + b"".join(
         b"%d 0 m 0 %d 300 %d 200 200 c S\n" % (n % 300, n % 200, n % 190) for n in range(300_000)
     )
-    return make_pdf([Leaf(b""), Leaf(strokes)])
+
+
+def endless_pdf() -> bytes:
+    return make_pdf([Leaf(b""), Leaf(endless_strokes())])
 
 
 def test_hanging_page_is_killed_in_time(tmp_path: Path) -> None:
@@ -130,6 +133,17 @@ parser.request({"op": "page", "number": 2})
 print(parser.process.pid, flush=True)
 time.sleep(600)
 """
+
+
+def test_pages_after_one_that_hangs_are_drawn_by_a_new_process(tmp_path: Path) -> None:
+    path = tmp_path / "slow.pdf"
+    hanging, plain = endless_strokes(), Leaf(show("fine", 20, 20))
+    path.write_bytes(make_pdf([plain, Leaf(hanging), plain, plain]))
+    bad: list[BadPage] = []
+    pages = list(load_pages(path, limits=Limits(page_seconds=6), dpi=72, on_bad_page=bad.append))
+    assert [page.number for page in pages] == [1, 3, 4]
+    assert [page.text for page in pages] == ["fine"] * 3
+    assert [(page.number, page.code) for page in bad] == [(2, "timeout")]
 
 
 def test_process_ends_with_its_owner_even_in_the_middle_of_a_page(tmp_path: Path) -> None:

@@ -161,6 +161,84 @@ def test_an_error_in_the_middle_of_a_long_file_leaves_nothing(
     assert collection.doctor().problems == []
 
 
+def _with_bad_pages(*numbers: int) -> Callable[..., Any]:
+    """A reader of sources that reports these pages as damaged."""
+    from hydra_rag_indexing.files import BadPage
+    from tests.indexing import library
+
+    def load(path: Path, *, on_bad_page: Callable[[BadPage], None], **_: Any) -> Any:
+        for page in library.load_pages(path):
+            if page.number in numbers:
+                on_bad_page(BadPage(page.number, "broken", f"page {page.number} of the PDF is damaged"))
+            else:
+                yield page
+
+    return load
+
+
+def test_damaged_pages_are_left_out_and_remembered(
+    collection: Collection, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hydra_rag_indexing.files.load.load_pages", _with_bad_pages(1, 10, 12))
+    path = source("a.txt", pages=12, words="word")
+    for status in ("indexed", "unchanged"):
+        [result] = collection.ingest([path])
+        assert (result.status, result.pages) == (status, 9)
+        assert result.error is not None
+        assert result.error.code == "pages_failed"
+        assert "3 of 12 pages can't be read (1, 10, 12)" in result.error.message
+        assert [page["page"] for page in result.to_json()["failed_pages"]] == [1, 10, 12]
+    document = collection.document(str(result.document_id))
+    assert [page.page for page in document.page_list] == [2, 3, 4, 5, 6, 7, 8, 9, 11]
+    assert [(page.page, page.code) for page in document.failed_pages] == [
+        (1, "broken"),
+        (10, "broken"),
+        (12, "broken"),
+    ]
+    assert {hit.page for hit in collection.search("word", 20, mode="text")} == set(range(2, 10)) | {11}
+    assert collection.doctor().problems == []
+
+    monkeypatch.setattr("hydra_rag_indexing.files.load.load_pages", _with_bad_pages())
+    again = Collection(collection.store, collection.embedder, model="fake", settings=QUICK)
+    [result] = again.ingest([path], force=True)
+    assert (result.pages, result.error, result.failed_pages) == (12, None, ())
+    assert again.document(str(result.document_id)).failed_pages == ()
+    assert again.doctor().problems == []
+
+
+def test_resuming_a_file_with_damaged_pages_remembers_all_of_them(
+    store: Store, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(FakeEmbedder):
+        def embed_pages(self, images: Sequence[Image.Image]) -> list[MultiVector]:
+            if self.pages >= 6:
+                raise KeyboardInterrupt
+            return super().embed_pages(images)
+
+    monkeypatch.setattr("hydra_rag_indexing.files.load.load_pages", _with_bad_pages(2, 11))
+    path = source("a.txt", pages=12)
+    with pytest.raises(KeyboardInterrupt):
+        Collection(store, Interrupted, settings=QUICK).ingest([path])
+    embedder = FakeEmbedder()
+    collection = Collection(store, lambda: embedder, settings=QUICK)
+    [result] = collection.ingest([path])
+    assert (result.status, result.pages, embedder.pages) == ("indexed", 10, 6)
+    assert [page.page for page in result.failed_pages] == [2, 11]
+    assert collection.doctor().problems == []
+
+
+def test_a_page_missing_without_a_word_is_a_problem(
+    collection: Collection, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlalchemy import text
+
+    monkeypatch.setattr("hydra_rag_indexing.files.load.load_pages", _with_bad_pages(2))
+    collection.ingest([source("a.txt", pages=4)])
+    with collection.store.write() as db:
+        db.execute(text("UPDATE documents SET failed_pages = '[]'"))
+    assert [problem.code for problem in collection.doctor().problems] == ["pages"]
+
+
 def test_interrupt_keeps_committed_pages_and_the_next_run_goes_on(store: Store, source: Source) -> None:
     class Interrupted(FakeEmbedder):
         def embed_pages(self, images: Sequence[Image.Image]) -> list[MultiVector]:

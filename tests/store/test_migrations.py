@@ -13,6 +13,7 @@ from sqlalchemy import Engine, event, text
 
 from hydra_rag.errors import SchemaError, StoreError
 from hydra_rag.store.base import Base
+from hydra_rag.store.documents import list_documents
 from hydra_rag.store.engine import make_engine
 from hydra_rag.store.store import SCHEMA_REVISION, Store
 from hydra_rag_migrations import current, downgrade, head, upgrade
@@ -85,6 +86,28 @@ def test_a_migration_that_fails_changes_nothing(engine: Engine) -> None:
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar() == 0
     assert upgrade(engine) == head()
+
+
+def test_documents_of_the_first_schema_are_kept(store_dir: Path) -> None:
+    with Store.open(store_dir) as store:
+        downgrade(store.engine, "0001")
+        with store.write() as db:
+            db.execute(
+                text("INSERT INTO collections (tenant, name, created) VALUES ('t', 'c', '2026-01-01')")
+            )
+            db.execute(
+                text("INSERT INTO blobs (tenant, sha256, bytes, suffix, created) VALUES ('t', 'a', 1, '', 0)")
+            )
+            db.execute(
+                text(
+                    "INSERT INTO documents (id, tenant, collection, path, name, sha256, bytes, state, "
+                    "page_count, options, added) VALUES ('d', 't', 'c', '/x', 'x', 'a', 1, 'ready', 3, '{}', "
+                    "'2026-01-01 00:00:00')"
+                )
+            )
+    with Store.open(store_dir) as store:
+        [document] = list_documents(store, "t", "c")
+        assert (document.document_id, document.failed_pages) == ("d", ())
 
 
 def test_a_newer_schema_is_refused(store_dir: Path) -> None:
