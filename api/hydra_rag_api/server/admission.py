@@ -10,28 +10,52 @@ import asyncio
 import random
 import time
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from hydra_rag_api.server.errors import ApiError
 
-__all__ = ["Admission"]
+__all__ = ["Admission", "Place"]
 
 
-@dataclass(eq=False)
-class _Ticket:
-    tenant: str
-    ready: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+class Place:
+    """A place among those that run, or in the line for one; made by :meth:`Admission.enter`.
+
+    ``async with place`` waits until it is its turn and gives it back at the end. One that is never entered
+    is given back with :meth:`leave`.
+    """
+
+    def __init__(self, door: Admission, tenant: str, *, waits: bool) -> None:
+        self.tenant = tenant
+        self.ready = asyncio.get_running_loop().create_future() if waits else None
+        self._door, self._held = door, True
+        self._began: float | None = None
+
+    async def __aenter__(self) -> None:
+        """Raises :class:`ApiError` 503 when the wait is too long or the server stops."""
+        try:
+            if self.ready is not None:
+                await self._door.wait(self.ready)
+        except BaseException:
+            self.leave()
+            raise
+        self._began = time.monotonic()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """Give the place back; a second time nothing happens."""
+        if self._held:
+            self._held = False
+            self._door.left(self, None if self._began is None else time.monotonic() - self._began)
 
 
 class Admission:
-    """``running`` at once, ``waiting`` in line, ``per_tenant`` of both together."""
+    """``running`` at once, ``waiting`` in line, ``per_tenant`` of both together. For one event loop."""
 
     def __init__(self, running: int, waiting: int, per_tenant: int, wait_seconds: float) -> None:
         self._most, self._most_waiting = running, waiting
         self._per_tenant, self._wait_seconds = per_tenant, wait_seconds
-        self._lines: OrderedDict[str, deque[_Ticket]] = OrderedDict()
+        self._lines: OrderedDict[str, deque[Place]] = OrderedDict()
         self._held: dict[str, int] = {}
         self._seconds = 2.0
         self._closed = False
@@ -39,47 +63,26 @@ class Admission:
         self.waiting = 0
         self.refused = 0
 
-    @asynccontextmanager
-    async def enter(self, tenant: str) -> AsyncIterator[None]:
-        """Wait for a place. Raises :class:`ApiError` 429 (this tenant asks too much) or 503 (full)."""
-        ticket = self._queue(tenant)
-        began = time.monotonic()
-        try:
-            if ticket is not None:
-                await self._wait(ticket)
-            began = time.monotonic()
-            try:
-                yield
-            finally:
-                self._seconds += 0.2 * (time.monotonic() - began - self._seconds)
-                self.running -= 1
-                self._next()
-        finally:
-            self._held[tenant] -= 1
-            if not self._held[tenant]:
-                del self._held[tenant]
-
-    def check(self, tenant: str) -> None:
-        """Raise what :meth:`enter` would raise at once. A streamed answer asks before it sends its status:
-        nothing else can run on the loop between the two."""
+    def enter(self, tenant: str) -> Place:
+        """A place, or one in the line, from now on. Raises :class:`ApiError` 429 (this tenant asks too much)
+        or 503 (full, or stopping) at once."""
         if self._closed:
             raise self._stopping()
         if self._held.get(tenant, 0) >= self._per_tenant:
-            self.refused += 1
-            raise ApiError(
-                429,
-                "rate_limited",
-                "Too many questions at once: wait for some of them to end.",
-                headers={"Retry-After": self.retry_after()},
+            raise self._refusal(
+                429, "rate_limited", "Too many questions at once: wait for some of them to end."
             )
-        if self.running >= self._most and self.waiting >= self._most_waiting:
-            self.refused += 1
-            raise ApiError(
-                503,
-                "queue_full",
-                "The queue of questions is full: try again later.",
-                headers={"Retry-After": self.retry_after()},
-            )
+        free = self.running < self._most
+        if not free and self.waiting >= self._most_waiting:
+            raise self._refusal(503, "queue_full", "The queue of questions is full: try again later.")
+        self._held[tenant] = self._held.get(tenant, 0) + 1
+        place = Place(self, tenant, waits=not free)
+        if free:
+            self.running += 1
+        else:
+            self._lines.setdefault(tenant, deque()).append(place)
+            self.waiting += 1
+        return place
 
     def retry_after(self) -> str:
         """Seconds until a place is likely to be free, with jitter, 1 to 120."""
@@ -90,62 +93,52 @@ class Admission:
         """Refuse everybody from now on, those in line included; what runs goes on."""
         self._closed = True
         for line in self._lines.values():
-            for ticket in line:
-                if not ticket.ready.done():
-                    ticket.ready.set_exception(self._stopping())
+            for place in line:
+                if place.ready is not None and not place.ready.done():
+                    place.ready.set_exception(self._stopping())
         self._lines.clear()
         self.waiting = 0
 
-    def _queue(self, tenant: str) -> _Ticket | None:
-        self.check(tenant)
-        self._held[tenant] = self._held.get(tenant, 0) + 1
-        if self.running < self._most:
-            self.running += 1
-            return None
-        ticket = _Ticket(tenant)
-        self._lines.setdefault(tenant, deque()).append(ticket)
-        self.waiting += 1
-        return ticket
-
-    async def _wait(self, ticket: _Ticket) -> None:
+    async def wait(self, ready: asyncio.Future[None]) -> None:
+        """Wait in line."""
         try:
-            await asyncio.wait_for(asyncio.shield(ticket.ready), self._wait_seconds)
+            await asyncio.wait_for(asyncio.shield(ready), self._wait_seconds)
         except TimeoutError:
-            self._leave(ticket)
-            self.refused += 1
-            raise ApiError(
-                503,
-                "queue_timeout",
-                "No place became free in time: try again later.",
-                headers={"Retry-After": self.retry_after()},
-            ) from None
-        except BaseException:
-            self._leave(ticket)
-            raise
+            text = "No place became free in time: try again later."
+            raise self._refusal(503, "queue_timeout", text) from None
 
-    def _leave(self, ticket: _Ticket) -> None:
-        """Take a ticket out of its line; one that was called already passes its place on."""
-        line = self._lines.get(ticket.tenant)
-        if line is not None and ticket in line:
-            line.remove(ticket)
+    def left(self, place: Place, seconds: float | None) -> None:
+        """``place`` is given back, after ``seconds`` of work (``None``: it was never entered)."""
+        self._held[place.tenant] -= 1
+        if not self._held[place.tenant]:
+            del self._held[place.tenant]
+        if seconds is not None:
+            self._seconds += 0.2 * (seconds - self._seconds)
+        line = self._lines.get(place.tenant)
+        if line is not None and place in line:
+            line.remove(place)
             self.waiting -= 1
             if not line:
-                del self._lines[ticket.tenant]
-            ticket.ready.cancel()
-        elif ticket.ready.done() and not ticket.ready.cancelled() and ticket.ready.exception() is None:
+                del self._lines[place.tenant]
+        # Not in line: it ran, or was called; one whose line was closed has an exception instead.
+        elif place.ready is None or (place.ready.done() and place.ready.exception() is None):
             self.running -= 1
             self._next()
+
+    def _refusal(self, status: int, code: str, message: str) -> ApiError:
+        self.refused += 1
+        return ApiError(status, code, message, headers={"Retry-After": self.retry_after()})
 
     def _next(self) -> None:
         while self._lines and self.running < self._most:
             tenant, line = self._lines.popitem(last=False)
-            ticket = line.popleft()
+            place = line.popleft()
             if line:
                 self._lines[tenant] = line  # behind the other tenants
             self.waiting -= 1
-            if not ticket.ready.done():
-                self.running += 1
-                ticket.ready.set_result(None)
+            assert place.ready is not None
+            self.running += 1
+            place.ready.set_result(None)
 
     @staticmethod
     def _stopping() -> ApiError:

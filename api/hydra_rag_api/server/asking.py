@@ -16,6 +16,7 @@ from hydra_rag.errors import CancelledError
 from hydra_rag_api.server.errors import ApiError
 
 if TYPE_CHECKING:
+    from hydra_rag_api.server.admission import Place
     from hydra_rag_api.server.services import Services
 
 __all__ = ["in_thread", "stream_thread"]
@@ -24,15 +25,15 @@ _END = object()
 
 
 async def stream_thread(
-    services: Services, tenant: str, make: Callable[[], Generator[Any]]
+    services: Services, place: Place, make: Callable[[], Generator[Any]]
 ) -> AsyncGenerator[Any, None]:
     """Run the generator that ``make`` returns in a thread of its own and yield what it yields.
 
-    Waits for a place first. Closing this generator (or cancelling its task) stops the model before its
-    next layer and returns once the thread has let go. Raises what the thread raised; a run that is cut by
-    a stopping server or by the time limit raises :class:`ApiError`.
+    Waits for its turn in ``place`` first. Closing this generator (or cancelling its task) stops the model
+    before its next layer and returns once the thread has let go. Raises what the thread raised; a run that
+    is cut by a stopping server or by the time limit raises :class:`ApiError`.
     """
-    async with services.admission.enter(tenant):
+    async with place:
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[Any] = asyncio.Queue()
         stop = threading.Event()
@@ -83,7 +84,7 @@ async def in_thread(services: Services, tenant: str, function: Callable[[], Any]
         yield (function(),)
 
     result: Any = None
-    stream = stream_thread(services, tenant, once)
+    stream = stream_thread(services, services.admission.enter(tenant), once)
     try:
         async for (result,) in stream:  # noqa: B007
             pass

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Depends, Path, Query, Request
 from pydantic import AfterValidator, Strict, StringConstraints
 
 from hydra_rag_agents.facade import HydraRAG
+from hydra_rag_api.server.admission import Place
 from hydra_rag_api.server.errors import ApiError
 from hydra_rag_api.server.guard import Principal
 from hydra_rag_api.server.limits import ServerSettings
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
-    "Asking", "Bool", "DataUri", "DocumentId", "Engine", "Id", "Int", "JobId", "Number", "PageNumber",
+    "Booked", "Bool", "DataUri", "DocumentId", "Engine", "Id", "Int", "JobId", "Number", "PageNumber",
     "Served", "SessionId", "Text", "TurnId", "Who", "decode_image", "decode_images",
 ]  # fmt: skip
 
@@ -80,13 +82,16 @@ async def _engine(
 Engine = Annotated[HydraRAG, Depends(_engine)]
 
 
-async def _asking(services: Served, engine: Engine) -> HydraRAG:
-    services.admission.check(engine.tenant)
-    return engine
+async def _place(services: Served, who: Who) -> AsyncIterator[Place]:
+    place = services.admission.enter(who.tenant)
+    try:
+        yield place
+    finally:
+        place.leave()  # where the question came to an end before its turn
 
 
-#: The engine for a question; refused here, before any work, when there is no place for another one.
-Asking = Annotated[HydraRAG, Depends(_asking)]
+#: A place in the queue of questions: refused with a status of its own, before any work and any answer.
+Booked = Annotated[Place, Depends(_place)]
 DocumentId = Annotated[str, Path(pattern=ID, description="A document's id.")]
 SessionId = Annotated[str, Path(pattern=ID, description="A session's id.")]
 TurnId = Annotated[str, Path(pattern=ID, description="A turn's id.")]

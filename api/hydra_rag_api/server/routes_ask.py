@@ -19,8 +19,9 @@ from hydra_rag_agents.memory import Past
 from hydra_rag_agents.result import AskResult, query_item
 from hydra_rag_agents.state import Answer as AgentAnswer
 from hydra_rag_agents.state import AskSettings, Step
+from hydra_rag_api.server.admission import Place
 from hydra_rag_api.server.asking import in_thread, stream_thread
-from hydra_rag_api.server.deps import Asking, Engine, Served, decode_image
+from hydra_rag_api.server.deps import Booked, Engine, Served, decode_image
 from hydra_rag_api.server.errors import ApiError, api_error, problem_body
 from hydra_rag_api.server.schemas import Answer, AskRequest, SearchRequest, SearchResult
 from hydra_rag_api.server.services import Services
@@ -77,6 +78,7 @@ def ask_settings(services: Services, changes: dict[str, Any]) -> AskSettings:
 
 async def ask_events(
     services: Services,
+    place: Place,
     engine: HydraRAG,
     question: str,
     *,
@@ -96,7 +98,7 @@ async def ask_events(
     began, first = time.monotonic(), True
     seen = Asked()
     try:
-        async with aclosing(stream_thread(services, engine.tenant, make)) as events:
+        async with aclosing(stream_thread(services, place, make)) as events:
             async for item in events:
                 if first and isinstance(item, Delta) and item.text:
                     first = False
@@ -136,7 +138,9 @@ async def search(services: Served, engine: Engine, request: Request, body: Searc
     description="With `stream` (the default): " + EVENTS,
     responses={200: {"content": {"text/event-stream": {"schema": SCHEMA}}}},
 )
-async def ask(services: Served, engine: Asking, request: Request, body: AskRequest) -> Response:
+async def ask(
+    services: Served, place: Booked, engine: Engine, request: Request, body: AskRequest
+) -> Response:
     image = (
         None
         if body.image is None
@@ -146,10 +150,9 @@ async def ask(services: Served, engine: Asking, request: Request, body: AskReque
     names = ("k", "pages", "mode", "gaze", "text_layer", "threshold", "max_new_tokens", "seed", "documents")
     settings = ask_settings(services, {name: getattr(body, name) for name in names})
     events = ask_events(
-        services, engine, body.question, image=image, session=body.session_id, settings=settings
+        services, place, engine, body.question, image=image, session=body.session_id, settings=settings
     )
     if body.stream:
-        services.admission.check(engine.tenant)
         return EventStream(_stream(events))
     result = await until_disconnect(request, _whole(events))
     return JSONResponse(result) if result is not None else Response(status_code=503)

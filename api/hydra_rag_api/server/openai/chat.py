@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from hydra_rag.store.ids import new_id
 from hydra_rag_agents.events import step_of
 from hydra_rag_agents.facade import HydraRAG
-from hydra_rag_api.server.deps import Asking, Bool, Int, Number, Served, Text
+from hydra_rag_api.server.admission import Place
+from hydra_rag_api.server.deps import Booked, Bool, Engine, Int, Number, Served, Text
 from hydra_rag_api.server.errors import ApiError, api_error, problem_body
 from hydra_rag_api.server.openai.annotations import url_citations
 from hydra_rag_api.server.openai.messages import ChatMessage, Said, asked, model_messages, said
@@ -87,13 +88,14 @@ class ChatRequest(BaseModel):
         }
     },
 )
-async def chat(services: Served, engine: Asking, request: Request, body: ChatRequest) -> Response:
+async def chat(
+    services: Served, place: Booked, engine: Engine, request: Request, body: ChatRequest
+) -> Response:
     check_model(body.model)
     messages = [said(message) for message in body.messages]
-    run = _Run(services, engine, request, body)
+    run = _Run(services, place, engine, request, body)
     parts = await anyio.to_thread.run_sync(run.prepare, messages)
     if body.stream:
-        services.admission.check(engine.tenant)
         return EventStream(run.stream(parts))
     whole = await until_disconnect(request, run.whole(parts))
     return JSONResponse(whole) if whole is not None else Response(status_code=503)
@@ -102,8 +104,11 @@ async def chat(services: Served, engine: Asking, request: Request, body: ChatReq
 class _Run:
     """One completion, streamed or not."""
 
-    def __init__(self, services: Services, engine: HydraRAG, request: Request, body: ChatRequest) -> None:
-        self.services, self.engine, self.request, self.body = services, engine, request, body
+    def __init__(
+        self, services: Services, place: Place, engine: HydraRAG, request: Request, body: ChatRequest
+    ) -> None:
+        self.services, self.place, self.engine = services, place, engine
+        self.request, self.body = request, body
         self.id, self.created = f"chatcmpl-{new_id()}", int(time.time())
 
     def prepare(self, messages: list[Said]) -> AsyncGenerator[Any, None]:
@@ -114,7 +119,7 @@ class _Run:
             if body.temperature:
                 options |= {"do_sample": True, "temperature": body.temperature, "top_p": body.top_p or 1.0}
             chat = model_messages(messages, services.settings)
-            return raw_stream(services, self.engine, chat, body.seed, options)
+            return raw_stream(services, self.place, self.engine, chat, body.seed, options)
         question, image, past = asked(messages, services.settings)
         session = (body.metadata or {}).get("session_id")
         if session is not None:
@@ -123,6 +128,7 @@ class _Run:
         settings = ask_settings(services, {"max_new_tokens": body.new_tokens, "seed": seed})
         return ask_events(
             services,
+            self.place,
             self.engine,
             question,
             image=image,

@@ -7,6 +7,7 @@ from typing import Any
 
 from hydra_rag.values import GenerationResult, TextDelta
 from hydra_rag_agents.facade import HydraRAG
+from hydra_rag_api.server.admission import Place
 from hydra_rag_api.server.asking import stream_thread
 from hydra_rag_api.server.services import Services
 
@@ -15,6 +16,7 @@ __all__ = ["Written", "raw_stream"]
 
 def raw_stream(
     services: Services,
+    place: Place,
     engine: HydraRAG,
     messages: list[dict[str, Any]],
     seed: int | None,
@@ -31,7 +33,7 @@ def raw_stream(
             if stream.result is not None:
                 yield stream.result
 
-    return stream_thread(services, engine.tenant, make)
+    return stream_thread(services, place, make)
 
 
 class Written:

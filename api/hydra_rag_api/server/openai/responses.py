@@ -22,7 +22,8 @@ from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_agents.history import pasts
 from hydra_rag_agents.memory import Past
 from hydra_rag_agents.state import Citation, Step
-from hydra_rag_api.server.deps import Asking, Engine, Served
+from hydra_rag_api.server.admission import Place
+from hydra_rag_api.server.deps import Booked, Engine, Served
 from hydra_rag_api.server.errors import ApiError, api_error, problem_body
 from hydra_rag_api.server.openai.annotations import (
     file_citations,
@@ -60,14 +61,15 @@ ResponseId = Annotated[str, Path(pattern=f"^resp_{ULID}$")]
         }
     },
 )
-async def create(services: Served, engine: Asking, request: Request, body: ResponsesRequest) -> Response:
+async def create(
+    services: Served, place: Booked, engine: Engine, request: Request, body: ResponsesRequest
+) -> Response:
     check_model(body.model)
     if body.tools:
         engine = services.engine(engine.tenant, body.tools[0].vector_store_ids[0].removeprefix("vs_"))
-    run = _Run(services, engine, request, body)
+    run = _Run(services, place, engine, request, body)
     parts = await anyio.to_thread.run_sync(run.prepare)
     if body.stream:
-        services.admission.check(engine.tenant)
         return EventStream(run.stream(parts))
     whole = await until_disconnect(request, run.whole(parts))
     return JSONResponse(whole) if whole is not None else Response(status_code=503)
@@ -75,9 +77,10 @@ async def create(services: Served, engine: Asking, request: Request, body: Respo
 
 class _Run:
     def __init__(
-        self, services: Services, engine: HydraRAG, request: Request, body: ResponsesRequest
+        self, services: Services, place: Place, engine: HydraRAG, request: Request, body: ResponsesRequest
     ) -> None:
-        self.services, self.engine, self.request, self.body = services, engine, request, body
+        self.services, self.place, self.engine = services, place, engine
+        self.request, self.body = request, body
         self.created = int(time.time())
         self.ulid, self.session = new_id(), ""
         self.search_id, self.message_id = f"fs_{new_id()}", f"msg_{new_id()}"
@@ -91,9 +94,8 @@ class _Run:
             if body.temperature:
                 options |= {"do_sample": True, "temperature": body.temperature, "top_p": body.top_p or 1.0}
             system = [Said("system", body.instructions)] if body.instructions else []
-            return raw_stream(
-                services, self.engine, model_messages([*system, *given], services.settings), None, options
-            )
+            chat = model_messages([*system, *given], services.settings)
+            return raw_stream(services, self.place, self.engine, chat, None, options)
         question, image, said_now = asked(given, services.settings)
         session, before = self._before()
         changes = {
@@ -103,6 +105,7 @@ class _Run:
         self.kept = body.store is not False
         return ask_events(
             services,
+            self.place,
             self.engine,
             question,
             image=image,
@@ -188,10 +191,7 @@ class _Run:
 
     def _begin(self, events: Events, raw: bool) -> list[bytes]:
         now = self._response("in_progress", [], None, None)
-        out = [
-            events.make("response.created", response=now),
-            events.make("response.in_progress", response=now),
-        ]
+        out = [events.make(f"response.{name}", response=now) for name in ("created", "in_progress")]
         return out if raw else [*out, *events.search_begins(0, self.search_id)]
 
     def _output(self, seen: Asked, written: Written) -> list[dict[str, Any]]:
@@ -267,7 +267,7 @@ def _find(engine: HydraRAG, response_id: str) -> StoredTurn:
 
 
 @router.get("/{response_id}", summary="A stored response", responses=OBJECT)
-def show(services: Served, engine: Asking, request: Request, response_id: ResponseId) -> Response:
+def show(services: Served, engine: Engine, request: Request, response_id: ResponseId) -> Response:
     turn = _find(engine, response_id)
     states = {"running": "in_progress", "interrupted": "cancelled", "failed": "failed"}
     status = states.get(turn.status, "completed")
