@@ -17,7 +17,7 @@ comma := ,
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(subst $(comma),-,$(EXTRAS))
 
-.PHONY: help setup demo test test-faults test-browser lint bench serve examples clean
+.PHONY: help setup demo test test-faults test-load test-browser test-extras lint bench serve examples clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,13 @@ test: $(STAMP) ## the test suite (ARGS=... for pytest)
 
 test-faults: $(STAMP) ## the long fault-injection and fuzz suites
 	HYDRA_RAG_TEST_LONG=1 $(BIN)/python -m pytest -m faults $(ARGS)
+
+test-load: $(STAMP) ## 50 clients beside a 500-page ingest, 10,000 operations of two tenants, 1,500 fuzzed requests
+	HYDRA_RAG_TEST_LONG=1 $(BIN)/python -m pytest tests/api/server/test_load.py \
+	  tests/api/server/test_tenants.py tests/api/server/test_schema.py $(ARGS)
+
+test-extras: $(STAMP) ## each extra alone, and the wheel beside openai-agents, langchain-openai, langgraph
+	@scripts/extras.sh
 
 test-browser: $(STAMP) ## the page in Chromium (installs Chromium where it may)
 	@scripts/browser.sh

@@ -14,7 +14,9 @@ from hydra_rag_api.server.deps import Text, decode_image
 from hydra_rag_api.server.errors import ApiError
 from hydra_rag_api.server.limits import ServerSettings
 
-__all__ = ["ChatMessage", "InputItem", "Said", "asked", "model_messages", "said"]
+__all__ = [
+    "ChatMessage", "InputItem", "PassedItem", "Said", "asked", "messages_of", "model_messages", "said",
+]  # fmt: skip
 
 LongText = Annotated[Text, StringConstraints(max_length=32_000)]
 
@@ -66,6 +68,12 @@ class InputItem(_Open):
     content: LongText | Annotated[list[InputPart], Field(max_length=64)]
 
 
+class PassedItem(_Open):
+    """What an earlier answer brought with it and clients send back with the conversation: passed over."""
+
+    type: Literal["file_search_call", "reasoning"]
+
+
 @dataclass(frozen=True, slots=True)
 class Said:
     """One message, its parts sorted out. ``images``: data URIs."""
@@ -87,6 +95,11 @@ def said(message: ChatMessage | InputItem) -> Said:
         if isinstance(part, ImagePart | InputImage)
     ]
     return Said(role, "\n".join(texts), tuple(images))
+
+
+def messages_of(items: Sequence[InputItem | PassedItem]) -> list[Said]:
+    """The messages among the items of a conversation."""
+    return [said(item) for item in items if isinstance(item, InputItem)]
 
 
 def asked(messages: Sequence[Said], settings: ServerSettings) -> tuple[str, Any, list[Past]]:

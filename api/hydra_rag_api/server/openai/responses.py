@@ -32,7 +32,7 @@ from hydra_rag_api.server.openai.annotations import (
     url_citations,
 )
 from hydra_rag_api.server.openai.files import OBJECT
-from hydra_rag_api.server.openai.messages import Said, asked, model_messages, said
+from hydra_rag_api.server.openai.messages import Said, asked, messages_of, model_messages
 from hydra_rag_api.server.openai.models import RAW, check_model
 from hydra_rag_api.server.openai.raw import Written, raw_stream
 from hydra_rag_api.server.openai.response_request import ULID, ResponsesRequest
@@ -65,8 +65,8 @@ async def create(
     services: Served, place: Booked, engine: Engine, request: Request, body: ResponsesRequest
 ) -> Response:
     check_model(body.model)
-    if body.tools:
-        engine = services.engine(engine.tenant, body.tools[0].vector_store_ids[0].removeprefix("vs_"))
+    if body.search is not None:
+        engine = services.engine(engine.tenant, body.search.vector_store_ids[0].removeprefix("vs_"))
     run = _Run(services, place, engine, request, body)
     parts = await anyio.to_thread.run_sync(run.prepare)
     if body.stream:
@@ -88,7 +88,7 @@ class _Run:
 
     def prepare(self) -> AsyncGenerator[Any, None]:
         body, services = self.body, self.services
-        given = [Said("user", body.input)] if isinstance(body.input, str) else [said(i) for i in body.input]
+        given = [Said("user", body.input)] if isinstance(body.input, str) else messages_of(body.input)
         if body.model == RAW:
             options: dict[str, Any] = {"max_new_tokens": min(body.max_output_tokens or 256, 2048)}
             if body.temperature:
@@ -100,7 +100,7 @@ class _Run:
         session, before = self._before()
         changes = {
             "max_new_tokens": None if body.max_output_tokens is None else min(body.max_output_tokens, 2048),
-            "k": body.tools[0].max_num_results if body.tools else None,
+            "k": body.search.max_num_results if body.search is not None else None,
         }
         self.kept = body.store is not False
         return ask_events(
