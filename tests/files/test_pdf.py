@@ -138,6 +138,25 @@ def test_unicode_text_layer(tmp_path: Path) -> None:
     assert_boxes_hold_the_ink(page)
 
 
+def test_accents_drawn_over_their_letters_belong_to_them(tmp_path: Path) -> None:
+    """As TeX's older fonts do: the sign first, then the letter under it."""
+
+    def over(accent: str, letter: str, x: float, y: float) -> bytes:
+        return show(accent, x + 2, y) + show(letter, x, y)
+
+    content = (
+        over("\u00a8", "u", 40, 150)
+        + show("ber", 51.2, 150)
+        + show("h", 40, 100)
+        + over("\u00b4", "e", 51.2, 100)
+        + show("ros", 62.3, 100)
+        + show("`abc\u00b4", 40, 50)
+    )
+    (page,) = pages_of(tmp_path, make_pdf([Leaf(content)]))
+    assert [word.text for word in page.words] == ["\u00fcber", "h\u00e9ros", "`abc\u00b4"]
+    assert_boxes_hold_the_ink(page)
+
+
 def test_right_to_left_words_read_in_logical_order(tmp_path: Path) -> None:
     # Drawn as typesetters do, from left to right in the order of the eye: mem, vav, lamed, shin.
     content = b"BT /F1 20 Tf 20 150 Td <01020304> Tj ET"

@@ -21,6 +21,21 @@ Affine = tuple[float, float, float, float, float, float]
 _BREAKS = {0x02, 0xFFFE}
 _SOFT_HYPHEN = 0xAD
 _JOINERS = {0x200C, 0x200D}
+#: Signs to combining marks: TeX's older fonts draw an accent by itself, over the letter that follows it.
+_ACCENTS = {
+    "\u00a8": "\u0308",
+    "\u00b4": "\u0301",
+    "`": "\u0300",
+    "\u02c6": "\u0302",
+    "\u02dc": "\u0303",
+    "\u00af": "\u0304",
+    "\u02d8": "\u0306",
+    "\u02d9": "\u0307",
+    "\u02da": "\u030a",
+    "\u02dd": "\u030b",
+    "\u02c7": "\u030c",
+    "\u00b8": "\u0327",
+}
 _PROBE = 1000.0
 _FINE = 256
 
@@ -85,6 +100,7 @@ def _collect(text: Any, affine: Affine, width: int, height: int, limit: int) -> 
     words: list[Span] = []
     chars: list[str] = []
     x0 = y0 = x1 = y1 = 0.0
+    before = (0.0, 0.0, 0.0, 0.0)  # the box of the character before
     high = 0
 
     def finish() -> None:
@@ -121,17 +137,34 @@ def _collect(text: Any, affine: Affine, width: int, height: int, limit: int) -> 
         if box is None:
             if chars and (code in _JOINERS or unicodedata.combining(char) or char == "-"):
                 chars.append(char)
-        elif chars:
+        else:
+            if not chars:
+                x0, y0, x1, y1 = box
+            elif chars[-1] in _ACCENTS and _over(before, box):
+                char = _accented(chars.pop(), char)
+            elif char in _ACCENTS and _over(box, before):
+                char = _accented(char, chars.pop(), after=True)
             x0, y0, x1, y1 = min(x0, box[0]), min(y0, box[1]), max(x1, box[2]), max(y1, box[3])
             chars.append(char)
-        else:
-            x0, y0, x1, y1 = box
-            chars.append(char)
+            before = box
         if code in _BREAKS and chars:
             finish()
     if chars:
         finish()
     return words
+
+
+def _over(accent: tuple[float, ...], letter: tuple[float, ...]) -> bool:
+    return letter[0] <= (accent[0] + accent[2]) / 2 <= letter[2]
+
+
+def _accented(accent: str, letter: str, *, after: bool = False) -> str:
+    """One letter where Unicode has it, else both in the order in which they stood."""
+    base = {"\u0131": "i", "\u0237": "j"}.get(letter, letter)
+    whole = unicodedata.normalize("NFC", base + _ACCENTS[accent])
+    if len(whole) == 1:
+        return whole
+    return letter + accent if after else accent + letter
 
 
 def _clean(word: str) -> str:
