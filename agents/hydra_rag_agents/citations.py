@@ -2,7 +2,8 @@
 
 With a text layer the box is that of the words which say the answer, the one in the most similar region
 where several do. Without one, or where the words do not say it, the box is the region of the page whose
-stored vectors are most similar to question and answer together, and there is no quote.
+stored vectors are most similar to question and answer together, or the crop that the answer was read from,
+and there is no quote.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 
 from hydra_rag.geometry import Box
 from hydra_rag_agents.matching import Match, find_answer
-from hydra_rag_agents.state import Candidate, Citation, Library, PageId, Reader, Turn
+from hydra_rag_agents.ports import Library, Reader
+from hydra_rag_agents.state import Candidate, Citation, PageId, Turn
 
 __all__ = ["Evidence", "cite", "weigh"]
 
@@ -26,12 +28,19 @@ class Evidence:
     match: Match | None
 
 
-def weigh(library: Library, turn: Turn, candidate: Candidate, answer: str) -> Evidence:
-    """Hold ``answer`` against the page's words. Ties go to the most similar region of the page."""
+def weigh(
+    library: Library, turn: Turn, candidate: Candidate, answer: str, within: Sequence[Box] = ()
+) -> Evidence:
+    """Hold ``answer`` against the page's words. Ties go to the most similar region of the page.
+
+    ``within``: parts of the page that it was read from; what they show counts before the rest.
+    """
     words = library.words(candidate.id)
     matches = find_answer(words, turn.asked, answer)
     if not matches:
         return Evidence(candidate.id, bool(words), None)
+    seen = [m for m in matches if any(m.box.intersect(box).area for box in within)]
+    matches = seen or matches
     best = matches[0].similarity
     equal = [match for match in matches if match.similarity >= best - 0.02]
     return Evidence(
@@ -46,14 +55,28 @@ def _in_regions(box: Box, regions: Sequence[tuple[Box, float]]) -> float:
 
 
 def cite(
-    library: Library, reader: Reader, turn: Turn, candidate: Candidate, answer: str, evidence: Evidence
+    library: Library,
+    reader: Reader,
+    turn: Turn,
+    candidate: Candidate,
+    answer: str,
+    evidence: Evidence,
+    boxes: Sequence[Box] = (),
+    *,
+    hurry: bool = False,
 ) -> Citation:
-    """The citation of an answer that stands on this page."""
+    """The citation of an answer that stands on this page. ``boxes``: what the model read or looked at there,
+    best first; without words that say the answer, the first of them is the place. ``hurry``: no model."""
     width, height = library.image(candidate.id).size
     if evidence.match is not None:
         box = evidence.match.box.pad(2).clip(width, height)
         return _citation(candidate, box, evidence.match.quote)
-    region = _region(library, reader, turn, candidate, answer)
+    if boxes:
+        return _citation(candidate, boxes[0].clip(width, height), None)
+    if hurry:
+        region = candidate.regions[0][0] if candidate.regions else None
+    else:
+        region = _region(library, reader, turn, candidate, answer)
     return _citation(candidate, region.clip(width, height) if region else None, None)
 
 

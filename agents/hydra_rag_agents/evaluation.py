@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from hydra_rag.model import HydraModel
     from hydra_rag.values import MultiVector
-    from hydra_rag_agents.state import Reader
+    from hydra_rag_agents.ports import Reader
 
 __all__ = ["builtin_folder", "evaluate_folder"]
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from hydra_rag_agents.gate import Look
 from hydra_rag_agents.state import Answer, Candidate, PageId, Step
 
-__all__ = ["Delta", "Done", "Event", "Glanced", "Reflected", "Searched", "Started"]
+__all__ = ["Delta", "Done", "Event", "Glanced", "Looked", "Reflected", "Searched", "Started"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,14 @@ class Glanced:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """The model has shown where it looks on a page (``look.page``), or there was nothing to look at."""
+
+    step: Step
+    look: Look | None
+
+
+@dataclass(frozen=True, slots=True)
 class Reflected:
     """The drafts have been held against the pages."""
 
@@ -57,7 +66,7 @@ class Done:
     answer: Answer
 
 
-Event: TypeAlias = Started | Searched | Delta | Glanced | Reflected | Done
+Event: TypeAlias = Started | Searched | Delta | Glanced | Looked | Reflected | Done
 
 
 def step_of(event: Event) -> Step | None:

@@ -17,7 +17,8 @@ import numpy.typing as npt
 
 from hydra_rag.errors import UsageError
 from hydra_rag_agents.pictures import Caption, card, heat_overlay, page_picture, zoom_crop
-from hydra_rag_agents.state import Citation, Library, PageId, Reader
+from hydra_rag_agents.ports import Library, Reader
+from hydra_rag_agents.state import Citation, PageId
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hydra_rag.model import HydraModel
     from hydra_rag.store.records import DocumentInfo
     from hydra_rag.store.store import Store
-    from hydra_rag_agents.state import Reader
+    from hydra_rag_agents.ports import Reader
     from hydra_rag_indexing.collection import Collection
     from hydra_rag_indexing.events import IngestEvent, IngestResult
     from hydra_rag_indexing.search import Hit

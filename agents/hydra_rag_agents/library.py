@@ -27,6 +27,7 @@ class CollectionLibrary:
         self._collection = collection
         self.image = lru_cache(16)(self._image)
         self.words = lru_cache(64)(self._words)
+        self.crop = lru_cache(16)(self._crop)
 
     def find(
         self, query: QueryItem, k: int, *, mode: str, documents: Sequence[str] | None
@@ -55,8 +56,8 @@ class CollectionLibrary:
     def _image(self, page: PageId) -> Image.Image:
         return self._collection.page_image(*page)
 
-    def crop(self, page: PageId, box: Box) -> Image.Image:
-        return self._collection.render_crop(*page, box, 2.0)
+    def _crop(self, page: PageId, box: Box, scale: float = 2.0) -> Image.Image:
+        return self._collection.render_crop(*page, box, scale)
 
     def _words(self, page: PageId) -> tuple[Word, ...]:
         return tuple(self._collection.page_words(*page))

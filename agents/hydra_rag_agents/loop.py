@@ -1,6 +1,7 @@
 """The only loop: asks the policy, does what it says, charges the budget, yields events.
 
-Whatever policy is given, no action is begun that could pass a limit, and the loop ends. Closing the
+Whatever policy is given, no action is begun that could pass a limit, and the loop ends. When the time is up,
+the model stops before its next layer, and the best answer that was judged so far is told. Closing the
 generator closes the model's stream at once. Nothing is yielded while cleaning up.
 """
 
@@ -9,28 +10,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import Any
 
+from hydra_rag.errors import CancelledError
 from hydra_rag.values import GenerationResult
-from hydra_rag_agents.actions import (
-    Prepared,
-    begin_look,
-    citations_for,
-    end_look,
-    judge,
-    prepare_look,
-    search,
-)
-from hydra_rag_agents.citations import Evidence
-from hydra_rag_agents.events import Delta, Done, Event, Glanced, Reflected, Searched
-from hydra_rag_agents.policy import Conclude, Gaze, Glance, Judgement, Policy, Search, View, decide
-from hydra_rag_agents.prompts import NOT_FOUND_TEXT
-from hydra_rag_agents.state import Answer, Budget, Candidate, Citation, Cost, Library, Reader, Step, Turn
+from hydra_rag_agents import steps
+from hydra_rag_agents.actions import Prepared, begin, drafted, prepare, search
+from hydra_rag_agents.events import Delta, Done, Event, Glanced, Looked, Reflected, Searched
+from hydra_rag_agents.gate import Gate
+from hydra_rag_agents.judging import Place, Support, checked, citations_for, judge, prepare_check
+from hydra_rag_agents.looking import look
+from hydra_rag_agents.moves import Action, Check, Conclude, Draft, Gaze, Glance, LookAt, Search, View
+from hydra_rag_agents.policy import Policy, decide
+from hydra_rag_agents.ports import Library, Reader
+from hydra_rag_agents.state import Budget, Cost, PageId, Turn
+from hydra_rag_agents.steps import NOT_FOUND_ANSWER
+from hydra_rag_agents.timing import Deadline
 
 __all__ = ["NOT_FOUND_ANSWER", "run"]
 
-#: What a user reads when the documents do not hold the answer.
-NOT_FOUND_ANSWER = "Not found in the documents."
+#: A policy that keeps wanting what does not fit has come to its end.
+_REFUSALS = 12
 
 
 def run(
@@ -44,97 +43,159 @@ def run(
 ) -> Generator[Event]:
     """One turn, as a stream of events that ends with :class:`Done`."""
     limits = budget or turn.settings.budget()
-    view = View(turn.settings, reader.profile, limits)
-    deadline = clock() + limits.seconds
-    places: dict[int, tuple[Candidate, Evidence]] = {}
-    while True:
-        action = policy(view)
-        prepared: Prepared | None = None
-        cost = Cost(steps=1)
-        if isinstance(action, Glance | Gaze):
-            prepared = prepare_look(library, reader, turn, view, action)
-            cost = prepared.cost
-        elif isinstance(action, Search):
-            cost = Cost(steps=1, searches=1)
-        # The last step is kept for the answer; a policy that wants too much has come to its end.
-        last = not limits.allows(view.spent, cost.plus(Cost(steps=1))) or clock() >= deadline
-        if last or isinstance(action, Conclude):
-            chosen = action.judgement if isinstance(action, Conclude) else None
-            if chosen is None or chosen not in places:
-                yield _finish(view, None, ())
-            else:
-                judgement = (view.judgements or ())[chosen]
-                cited = citations_for(library, reader, turn, places[chosen], judgement.text)
-                yield _finish(view, judgement, cited)
-            return
-        view = replace(view, spent=view.spent.plus(Cost(steps=1)))
-        if isinstance(action, Search):
-            found = search(library, turn, action)
-            view = replace(view, candidates=found, spent=view.spent.plus(Cost(searches=1)))
-            yield Searched(_search_step(turn, action, found), found)
-        elif prepared is not None:
-            reading = begin_look(library, reader, turn, prepared)
+    gate = Gate() if turn.settings.gaze == "never" else reader.gate
+    view = View(turn.settings, reader.profile, limits, gate, turn.image is not None)
+    return _Run(library, reader, turn, policy, view, Deadline(clock, limits.seconds)).events()
+
+
+class _Run:
+    def __init__(
+        self, library: Library, reader: Reader, turn: Turn, policy: Policy, view: View, deadline: Deadline
+    ) -> None:
+        self.library, self.reader, self.turn, self.policy = library, reader, turn, policy
+        self.view, self.deadline = view, deadline
+        self.places: dict[int, Place] = {}
+
+    def events(self) -> Generator[Event]:
+        while True:
+            action = self.policy(self.view)
+            if isinstance(action, Conclude):
+                yield self._finish(action.judgement)
+                return
             try:
-                for delta in reading:
-                    if delta.text:
-                        yield Delta(delta.text, prepared.pages)
-                    if clock() >= deadline:
-                        break
-            finally:
-                reading.close()
-            draft, used = end_look(reading, prepared)
-            view = replace(view, drafts=(*view.drafts, draft), spent=view.spent.plus(used))
-            step = _glance_step(prepared, draft.text, draft.confidence, reading.result)
-            yield Glanced(step, draft.pages, draft.text, draft.confidence)
+                with self.deadline:
+                    prepared, cost = self._price(action)
+                if self.deadline.passed or not self._allowed(Cost(steps=1)):
+                    yield self._finish(self.view.best)
+                    return
+                if not self._allowed(cost):
+                    refused = self.view.refused
+                    if action in refused or len(refused) >= _REFUSALS:
+                        yield self._finish(self.view.best)
+                        return
+                    self.view = replace(self.view, refused=(*refused, action))
+                    continue
+                self._spend(Cost(steps=1))
+                yield from self._do(action, prepared, cost)
+            except CancelledError:
+                if not self.deadline.passed:
+                    raise
+                yield self._finish(self.view.best)
+                return
+
+    def _price(self, action: Action) -> tuple[list[Prepared | None], Cost]:
+        """What the action shows, and the most that it can cost."""
+        if isinstance(action, Search):
+            return [], Cost(steps=1, searches=1 + len(action.boxes))
+        if isinstance(action, LookAt):
+            return [], Cost(steps=1, tokens=self.reader.look_tokens(self.turn.asked))
+        if isinstance(action, Glance | Gaze):
+            made = prepare(self.library, self.reader, self.turn, self.view, action)
+            return [made], made.cost
+        if isinstance(action, Check):
+            both = prepare_check(self.library, self.reader, self.turn, self.view, action) or ()
+            total = Cost()
+            for one in both:
+                total = total.plus(one.cost if one is not None else Cost())
+            return list(both), replace(total, steps=1)
+        return [], Cost(steps=1)
+
+    def _allowed(self, cost: Cost) -> bool:
+        """Whether there is room for it and for one more step, which is kept for the answer."""
+        return self.view.budget.allows(self.view.spent, cost.plus(Cost(steps=1)))
+
+    def _spend(self, cost: Cost) -> None:
+        self.view = replace(self.view, spent=self.view.spent.plus(cost))
+
+    def _do(self, action: Action, prepared: list[Prepared | None], cost: Cost) -> Generator[Event]:
+        if isinstance(action, Search):
+            yield self._search(action, cost)
+        elif isinstance(action, LookAt):
+            yield self._look(action.page, cost)
+        elif isinstance(action, Check):
+            yield self._check(action, prepared)
+        elif isinstance(action, Glance | Gaze):
+            shown = prepared[0]
+            assert shown is not None, "a glance or gaze has one prompt"
+            yield from self._read(shown)
         else:
-            judgements, places, notes = judge(library, reader, turn, view)
-            view = replace(view, judgements=judgements)
-            yield Reflected(Step("reflect", {"drafts": notes}))
+            with self.deadline:
+                judgements, self.places, notes = judge(self.library, self.reader, self.turn, self.view)
+            self.view = replace(self.view, judgements=judgements, reflected=len(self.view.drafts))
+            yield Reflected(steps.reflect_step(notes))
 
+    def _search(self, action: Search, cost: Cost) -> Event:
+        self._spend(replace(cost, steps=0))
+        with self.deadline:
+            found = search(self.library, self.turn, self.view, action)
+        self.view = replace(self.view, candidates=found, searches=self.view.searches + 1)
+        return Searched(steps.search_step(self.turn, action, found), found)
 
-def _finish(view: View, judgement: Judgement | None, citations: tuple[Citation, ...]) -> Done:
-    if judgement is None:
-        sure = max((1 - j.confidence for j in view.judgements or ()), default=1.0)
-        answer = Answer("not_found", NOT_FOUND_ANSWER, _plain(sure))
-    else:
-        answer = Answer("answered", judgement.text, _plain(judgement.confidence), citations)
-    detail: dict[str, Any] = {
-        "status": answer.status,
-        "text": answer.text,
-        "confidence": answer.confidence,
-        "citations": [citation.to_json() for citation in answer.citations],
-    }
-    return Done(Step("answer", detail), answer)
+    def _look(self, page: PageId | None, cost: Cost) -> Event:
+        self._spend(replace(cost, steps=0))
+        if page is None and self.turn.image is None:  # a policy may ask for what is not there
+            return Looked(steps.look_step(page, None, 0), None)
+        with self.deadline:
+            found = look(self.library, self.reader, self.turn, page)
+        judgements = tuple(
+            replace(j, region=found.spots[0].box)
+            if j.page == page and j.region is None and found.spots
+            else j
+            for j in self.view.judgements
+        )
+        self.view = replace(self.view, looks=(*self.view.looks, found), judgements=judgements)
+        return Looked(steps.look_step(page, found, cost.tokens), found)
 
+    def _read(self, prepared: Prepared) -> Generator[Event]:
+        with self.deadline:
+            reading = begin(self.library, self.reader, self.turn, prepared)
+        try:
+            for delta in reading:
+                if delta.text:
+                    yield Delta(delta.text, prepared.pages)
+                if self.deadline.passed:
+                    break
+        finally:
+            reading.close()
+        draft, used = drafted(reading, prepared)
+        self._spend(used)
+        self.view = replace(self.view, drafts=(*self.view.drafts, draft))
+        step = steps.read_step(prepared, draft, reading.result)
+        yield Glanced(step, draft.pages, draft.text, draft.confidence)
 
-def _plain(value: float) -> float:
-    return round(min(1.0, max(0.0, value)), 4)
+    def _check(self, action: Check, prepared: list[Prepared | None]) -> Event:
+        read = [None if one is None else self._quietly(one) for one in prepared]
+        if not read:
+            return Reflected(steps.reflect_step([]))
+        shown = sum(result.prompt_tokens for _, result in filter(None, read))
+        written = sum(len(result.token_ids) for _, result in filter(None, read))
+        support = Support(*(None if one is None else one[0] for one in read))
+        judgements = list(self.view.judgements)
+        made, note = checked(judgements[action.judgement], support, self.view.gate)
+        judgements[action.judgement] = made
+        self.view = replace(self.view, judgements=tuple(judgements))
+        return Reflected(steps.check_step(note, shown, written))
 
+    def _quietly(self, prepared: Prepared) -> tuple[Draft, GenerationResult]:
+        """Read without telling the pieces, which are no part of the answer."""
+        with self.deadline:
+            reading = begin(self.library, self.reader, self.turn, prepared)
+        try:
+            for _ in reading:
+                if self.deadline.passed:
+                    break
+        finally:
+            reading.close()
+        draft, used = drafted(reading, prepared)
+        self._spend(used)
+        return draft, reading.result
 
-def _search_step(turn: Turn, action: Search, found: tuple[Candidate, ...]) -> Step:
-    hits = [
-        {
-            "rank": c.rank,
-            "document_id": c.id.document_id,
-            "document": c.document,
-            "page": c.id.page,
-            "score": round(c.score, 6),
-        }
-        for c in found
-    ]
-    detail = {"query": turn.search_text, "image": turn.image is not None, "mode": action.mode, "k": action.k}
-    return Step("search", {**detail, "hits": hits})
-
-
-def _glance_step(prepared: Prepared, text: str, confidence: float, result: GenerationResult) -> Step:
-    detail = {
-        "pages": [{"document_id": p.document_id, "page": p.page} for p in prepared.pages],
-        "text": text or NOT_FOUND_TEXT,
-        "confidence": _plain(confidence),
-        "prompt_tokens": result.prompt_tokens,
-        "new_tokens": len(result.token_ids),
-        "finish_reason": result.finish_reason,
-    }
-    if prepared.boxes:
-        detail["boxes"] = [list(box) for box in prepared.boxes]
-    return Step("gaze" if prepared.boxes else "glance", detail)
+    def _finish(self, chosen: int | None) -> Done:
+        if chosen is None or chosen not in self.places:
+            return steps.answer_step(self.view, None, ())
+        judgement = self.view.judgements[chosen]
+        hurry = self.deadline.passed
+        cited = citations_for(
+            self.library, self.reader, self.turn, self.view, self.places[chosen], judgement.text, hurry=hurry
+        )
+        return steps.answer_step(self.view, judgement, cited)

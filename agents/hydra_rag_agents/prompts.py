@@ -19,12 +19,19 @@ _REFUSALS = (
 )
 
 
-def glance_prompt(profile: ReaderProfile, turn: Turn, texts: Sequence[tuple[str, str]]) -> str:
-    """``texts``: (page name, chosen lines of its text layer) of the shown pages, in their order."""
+def glance_prompt(
+    profile: ReaderProfile, turn: Turn, texts: Sequence[tuple[str, str]], *, crops: int = 0
+) -> str:
+    """``texts``: (page name, chosen lines of its text layer) of the shown pages, in their order.
+    ``crops``: images after the pages that show parts of the last one."""
     if profile.style == "nano":
         joined = "\n".join(text for _, text in texts if text)
         return ask_prompt(turn.asked, joined or None)
-    return instruct_prompt(turn.asked, texts, turn.history)
+    prompt = instruct_prompt(turn.asked, texts, turn.history)
+    if crops:
+        shown = "The last image shows a part" if crops == 1 else f"The last {crops} images show parts"
+        prompt = f"{shown} of the page, enlarged.\n\n{prompt}"
+    return prompt
 
 
 def says_not_found(text: str) -> bool:

@@ -8,18 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 from hydra_rag.prompts import NOT_FOUND_TEXT
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta
-from hydra_rag_agents.state import ReaderProfile, Reading
+from hydra_rag_agents.gate import Gate
+from hydra_rag_agents.ports import Reading
+from hydra_rag_agents.state import ReaderProfile
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from hydra_rag.model import HydraModel
+    from hydra_rag.saliency.calibration import Calibration
+    from hydra_rag.saliency.maps import SaliencyMap
 
 __all__ = ["NANO", "ModelReader", "image_message", "profile_of"]
 
 #: A small trained model: one page a prompt, a few characters of text layer, short values.
 NANO = ReaderProfile(
-    style="nano", image_tokens=1024, text_chars=400, max_new_tokens=48, threshold=0.2, sure=0.9, bound=True
+    style="nano",
+    image_tokens=1024,
+    text_chars=400,
+    max_new_tokens=48,
+    threshold=0.2,
+    sure=0.9,
+    bound=True,
+    beside=False,
+    text_px=18,
+    context=(0.6, 0.12),
 )
 #: Template tokens round the content; generous.
 _OVERHEAD = 64
@@ -30,7 +43,10 @@ def profile_of(settings: Mapping[str, Any] | None, *, image_tokens: int | None =
     data = dict(settings or {})
     base = NANO if data.get("style") == "nano" else ReaderProfile()
     known = {f.name for f in fields(ReaderProfile)}
-    profile = replace(base, **{key: value for key, value in data.items() if key in known})
+    given = {key: value for key, value in data.items() if key in known}
+    if "context" in given:
+        given["context"] = tuple(given["context"])
+    profile = replace(base, **given)
     return replace(profile, image_tokens=image_tokens) if image_tokens else profile
 
 
@@ -46,6 +62,7 @@ class ModelReader:
     def __init__(self, model: Callable[[], HydraModel]) -> None:
         self._model = model
         self._profile: ReaderProfile | None = None
+        self._calibration: Calibration | None = None
 
     @property
     def profile(self) -> ReaderProfile:
@@ -81,6 +98,33 @@ class ModelReader:
 
     def embed(self, item: QueryItem) -> MultiVector:
         return self._model().embed_queries([item])[0]
+
+    @property
+    def gate(self) -> Gate:
+        """From the calibration beside the adapter; documented defaults without one."""
+        return Gate.of(self._calibrated().gate)
+
+    def look(self, image: Image.Image, question: str) -> SaliencyMap:
+        from hydra_rag.saliency.probes import look
+
+        return look(self._model(), image, question, calibration=self._calibrated())
+
+    def look_tokens(self, question: str) -> int:
+        # One prefix with the image, and two short suffixes: the question and the idle instruction.
+        idle = len(self._calibrated().generic.encode())
+        return self.profile.image_tokens + 2 + len(question.encode()) + idle + 10 * _OVERHEAD
+
+    def sharpness(self, width: int, height: int) -> float:
+        processor = self._model().processor
+        grid = processor.grid(width, height)
+        return min(grid.cols * processor.cell / width, grid.rows * processor.cell / height)
+
+    def _calibrated(self) -> Calibration:
+        if self._calibration is None:
+            from hydra_rag.saliency.calibration import calibration_for
+
+            self._calibration = calibration_for(self._model())
+        return self._calibration
 
 
 def _bound_to(evidence: Sequence[str], model: HydraModel) -> Any:

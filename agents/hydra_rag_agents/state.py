@@ -1,17 +1,13 @@
-"""Values of one turn, and the two small protocols that the agent needs: a reader and a library.
-
-No torch, no SQL: a test passes fakes. Boxes are in pixels of the stored page image.
-"""
+"""Values of one turn. No torch, no SQL. Boxes are in pixels of the stored page image."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from hydra_rag.errors import UsageError
 from hydra_rag.geometry import Box
-from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta, Word
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,11 +19,8 @@ __all__ = [
     "Candidate",
     "Citation",
     "Cost",
-    "Library",
     "PageId",
-    "Reader",
     "ReaderProfile",
-    "Reading",
     "Step",
     "Turn",
 ]
@@ -113,12 +106,13 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Hard limits of one turn. ``seconds`` ends a generation that is still going on."""
+    """Hard limits of one turn. ``pages`` counts every time that a whole page is shown, ``crops`` every part.
+    ``seconds`` ends what the model is doing."""
 
-    steps: int = 8
-    pages: int = 3
-    crops: int = 3
-    searches: int = 3
+    steps: int = 18
+    pages: int = 8
+    crops: int = 5
+    searches: int = 4
     tokens: int = 65_536
     seconds: float = 600.0
 
@@ -132,7 +126,8 @@ class Budget:
 class AskSettings:
     """Everything about a turn that is not the question; stored with it, so that it can be replayed.
 
-    ``k``: pages to retrieve. ``pages``: pages to show at most. ``text_layer``: prompts carry lines of
+    ``k``: pages to retrieve. ``pages``: pages to look at (one more where a second search is needed).
+    ``gaze``: look closer where it helps, never, or always. ``text_layer``: prompts carry lines of
     the text layer (where the model can use them) and answers are checked against it.
     ``threshold``: an answer of lower confidence becomes "not found"; ``None`` means the model's own.
     """
@@ -158,7 +153,10 @@ class AskSettings:
             raise UsageError(f"gaze {self.gaze!r} is not one of auto, never, always")
 
     def budget(self) -> Budget:
-        return Budget(pages=self.pages, steps=self.pages + 5, tokens=self.tokens, seconds=self.seconds)
+        """With gazes allowed there is room for one page of a second search, looks, crops and checks."""
+        if self.gaze == "never":
+            return Budget(self.pages + 5, self.pages, 0, 3, self.tokens, self.seconds)
+        return Budget(self.pages + 15, self.pages + 5, 5, 4, self.tokens, self.seconds)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "documents": list(self.documents) if self.documents is not None else None}
@@ -203,6 +201,10 @@ class ReaderProfile:
     layer a prompt may carry (0: none). ``threshold``: confidence under which an answer is not given.
     ``sure``: confidence of the first page's answer at which no further page is asked. ``bound``: answers
     are kept to runs of words that the page's text layer holds (models with one token a character).
+    ``beside``: a crop is shown beside its page (models of one image a prompt see the crop alone).
+    ``crop_scale``: crops have at most so many times the pixels of the stored page; ``text_px``: height of
+    text lines that the model reads best, to which crops are scaled (0: always ``crop_scale``).
+    ``context``: least width and height of a crop shown alone, as parts of the page.
     """
 
     style: Literal["nano", "instruct"] = "instruct"
@@ -212,74 +214,7 @@ class ReaderProfile:
     threshold: float = 0.2
     sure: float = 0.9
     bound: bool = False
-
-
-class Reading(Protocol):
-    """A generation under way: iterate for deltas; ``result`` is there once they end."""
-
-    def __iter__(self) -> Iterator[TextDelta]: ...
-
-    @property
-    def result(self) -> GenerationResult: ...
-
-    def close(self) -> None:
-        """Stop early and free the model. Calling it twice, or after the end, does nothing."""
-        ...
-
-
-class Reader(Protocol):
-    """The answer view of a model, and its query embedding."""
-
-    @property
-    def profile(self) -> ReaderProfile: ...
-
-    @property
-    def fingerprint(self) -> str: ...
-
-    def read(
-        self,
-        images: Sequence[Image.Image],
-        text: str,
-        *,
-        max_new_tokens: int,
-        seed: int,
-        evidence: Sequence[str] = (),
-    ) -> Reading:
-        """Start reading. ``evidence``: lines that the answer must be a part of (none: anything goes)."""
-        ...
-
-    def tokens(self, images: int, text: str, max_new_tokens: int) -> int:
-        """Upper bound of what :meth:`read` may use: prompt and new tokens together."""
-        ...
-
-    def embed(self, item: QueryItem) -> MultiVector: ...
-
-
-class Library(Protocol):
-    """The pages that the agent may look at; an indexed collection, or a fake."""
-
-    def find(
-        self, query: QueryItem, k: int, *, mode: str, documents: Sequence[str] | None
-    ) -> list[Candidate]: ...
-
-    def candidate(self, page: PageId) -> Candidate | None:
-        """The page as a candidate, or ``None`` when it is gone."""
-        ...
-
-    def image(self, page: PageId) -> Image.Image: ...
-
-    def crop(self, page: PageId, box: Box) -> Image.Image:
-        """A part of the page, with more pixels than the page image has where the file allows."""
-        ...
-
-    def words(self, page: PageId) -> Sequence[Word]: ...
-
-    def vectors(self, page: PageId) -> MultiVector | None: ...
-
-    def likeness(self, query: MultiVector, page: PageId) -> float:
-        """MaxSim of the query and the page's stored vectors (-inf where there are none)."""
-        ...
-
-    def regions(self, query: MultiVector, page: PageId, top: int = 3) -> list[tuple[Box, float]]:
-        """Boxes of the page most similar to the query, best first."""
-        ...
+    beside: bool = True
+    crop_scale: float = 2.0
+    text_px: int = 0
+    context: tuple[float, float] = (0.0, 0.0)

@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hydra_rag.geometry import Box, Grid
+from hydra_rag.saliency.maps import SaliencyMap
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta, Word
-from hydra_rag_agents.state import Candidate, PageId, ReaderProfile, Reading
+from hydra_rag_agents.gate import Gate
+from hydra_rag_agents.ports import Reading
+from hydra_rag_agents.state import Candidate, PageId, ReaderProfile
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["FakePage", "MemoryLibrary", "ScriptedReader", "ScriptedReading", "words_of"]
+__all__ = ["LOOK", "FakePage", "MemoryLibrary", "ScriptedReader", "ScriptedReading", "words_of"]
 
+#: The cells of every scripted look.
+LOOK = Grid(16, 12)
 Script = Callable[[Sequence["Image.Image"], str], tuple[str, float]]
 
 
@@ -72,8 +77,10 @@ class MemoryLibrary:
 
         return Image.new("RGB", self.pages[page].size, "white")
 
-    def crop(self, page: PageId, box: Box) -> Image.Image:
-        return self.image(page).crop(box.clip(*self.pages[page].size))
+    def crop(self, page: PageId, box: Box, scale: float = 2.0) -> Image.Image:
+        box = box.clip(*self.pages[page].size)
+        size = (max(1, round(box.width * scale)), max(1, round(box.height * scale)))
+        return self.image(page).crop(box).resize(size)
 
     def words(self, page: PageId) -> Sequence[Word]:
         return words_of(self.pages[page].text)
@@ -124,7 +131,8 @@ class ScriptedReading:
 
 @dataclass
 class ScriptedReader:
-    """``script(images, prompt)`` returns (text, confidence)."""
+    """``script(images, prompt)`` returns (text, confidence); ``gaze_at`` the strengths of the cells of
+    :data:`LOOK`."""
 
     script: Script
     profile: ReaderProfile = field(default_factory=lambda: ReaderProfile(style="nano", image_tokens=100))
@@ -133,6 +141,9 @@ class ScriptedReader:
     prompts: list[str] = field(default_factory=list)
     shown: list[int] = field(default_factory=list)
     evidence: list[tuple[str, ...]] = field(default_factory=list)
+    looks: int = 0
+    gate: Gate = field(default_factory=Gate)
+    gaze_at: Callable[[Image.Image, str], Sequence[float]] = lambda image, question: [1.0] * LOOK.cells
 
     def read(
         self,
@@ -154,6 +165,16 @@ class ScriptedReader:
 
     def tokens(self, images: int, text: str, max_new_tokens: int) -> int:
         return images * self.profile.image_tokens + len(text.encode()) + max_new_tokens
+
+    def look(self, image: Image.Image, question: str) -> SaliencyMap:
+        self.looks += 1
+        return SaliencyMap.of(LOOK, self.gaze_at(image, question), "scripted")
+
+    def look_tokens(self, question: str) -> int:
+        return self.profile.image_tokens + len(question.encode())
+
+    def sharpness(self, width: int, height: int) -> float:
+        return min(1.0, math.sqrt(self.profile.image_tokens * 32 * 32 / (width * height)))
 
     def embed(self, item: QueryItem) -> MultiVector:
         seed = sum(ord(letter) for letter in item) if isinstance(item, str) else 0

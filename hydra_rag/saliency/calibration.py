@@ -34,7 +34,8 @@ class Calibration:
     """``layers``: decoder layers whose maps are averaged, the best one first. ``generic``: the idle
     instruction. ``floor``: of the contrast. ``filters``: names; ``None`` for the usual ones. ``heads``:
     (layer, head, how often its strongest cell lay in the evidence). ``trend``: usual attention from top to
-    bottom. ``sink_dims``: of hidden states. ``weights``: digest of the base weights.
+    bottom. ``sink_dims``: of hidden states. ``gate``: thresholds of the agent (glance or gaze), by name.
+    ``weights``: digest of the base weights.
     ``measured``: figures."""
 
     layers: tuple[int, ...]
@@ -44,6 +45,7 @@ class Calibration:
     heads: tuple[tuple[int, int, float], ...] = ()
     trend: tuple[float, ...] = ()
     sink_dims: tuple[int, ...] = ()
+    gate: dict[str, float] = field(default_factory=dict)
     weights: str | None = None
     measured: dict[str, Any] = field(default_factory=dict)
 
@@ -67,6 +69,7 @@ class Calibration:
             data["heads"] = tuple((int(i), int(h), float(s)) for i, h, s in data.get("heads", ()))
             data["trend"] = tuple(float(v) for v in data.get("trend", ()))
             data["sink_dims"] = tuple(int(i) for i in data.get("sink_dims", ()))
+            data["gate"] = {str(name): float(value) for name, value in data.get("gate", {}).items()}
             if data.get("filters") is not None:
                 data["filters"] = tuple(str(name) for name in data["filters"])
             made = cls(**data)

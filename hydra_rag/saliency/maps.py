@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +47,19 @@ class SaliencyMap:
         values = (raw / raw.sum()).astype(np.float32)
         values.setflags(write=False)
         return cls(grid, values, method)
+
+    def to_json(self) -> dict[str, Any]:
+        """``rows``, ``cols``, ``method`` and ``values``: one byte a cell (255: the peak), as base64."""
+        levels = np.rint(self.values / self.values.max() * 255).astype(np.uint8)
+        text = base64.b64encode(levels.tobytes()).decode("ascii")
+        return {"rows": self.grid.rows, "cols": self.grid.cols, "method": self.method, "values": text}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SaliencyMap:
+        """What :meth:`to_json` wrote. Raises ``ValueError`` or ``KeyError`` for anything else."""
+        grid = Grid(int(data["rows"]), int(data["cols"]))
+        levels = np.frombuffer(base64.b64decode(data["values"], validate=True), np.uint8)
+        return cls.of(grid, levels, str(data.get("method", "")))
 
     @property
     def plane(self) -> FloatArray:

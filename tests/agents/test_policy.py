@@ -13,11 +13,23 @@ from PIL import Image
 from hydra_rag.geometry import Box
 from hydra_rag_agents.events import Delta, Done, Event, Glanced, Searched, step_of
 from hydra_rag_agents.loop import NOT_FOUND_ANSWER, run
-from hydra_rag_agents.policy import Action, Conclude, Gaze, Glance, Reflect, Search, View, decide
+from hydra_rag_agents.policy import (
+    Action,
+    Check,
+    Conclude,
+    Gaze,
+    Glance,
+    LookAt,
+    Reflect,
+    Search,
+    View,
+    decide,
+)
 from hydra_rag_agents.state import AskSettings, Budget, PageId, ReaderProfile, Turn
-from hydra_rag_agents.testing import FakePage, MemoryLibrary, ScriptedReader
+from hydra_rag_agents.testing import LOOK, FakePage, MemoryLibrary, ScriptedReader
 
 A, B, C = PageId("d1", 1), PageId("d1", 2), PageId("d2", 1)
+GLANCES = AskSettings(gaze="never")
 INSTRUCT = ReaderProfile(style="instruct", image_tokens=100)
 
 
@@ -38,7 +50,7 @@ def answers(*told: tuple[str, float]) -> ScriptedReader:
 
 
 def play(reader: ScriptedReader, turn: Turn | None = None, **more: object) -> list[Event]:
-    return list(run(library(), reader, turn or Turn("What is the total?", AskSettings()), **more))  # type: ignore[arg-type]
+    return list(run(library(), reader, turn or Turn("What is the total?", GLANCES), **more))  # type: ignore[arg-type]
 
 
 def actions(events: Sequence[Event]) -> list[str]:
@@ -75,7 +87,7 @@ def test_other_models_get_all_pages_in_one_prompt() -> None:
 
 def test_nothing_retrieved_means_not_found_without_asking_the_model() -> None:
     reader = answers(("x", 1.0))
-    events = list(run(MemoryLibrary({}), reader, Turn("?", AskSettings())))
+    events = list(run(MemoryLibrary({}), reader, Turn("?", GLANCES)))
     assert actions(events) == ["search", "answer"]
     assert done(events).answer.status == "not_found"
     assert done(events).answer.text == NOT_FOUND_ANSWER
@@ -97,26 +109,26 @@ def test_a_value_that_the_text_layer_does_not_show_loses_confidence() -> None:
 def test_a_misread_character_takes_the_pages_own_spelling() -> None:
     answer = done(play(answers(("Invoioe 204", 0.95)))).answer
     assert answer.text == "Invoice 204"
-    pixels = Turn("Which?", AskSettings(text_layer=False))
+    pixels = Turn("Which?", AskSettings(text_layer=False, gaze="never"))
     assert done(play(answers(("Invoioe 204", 0.95)), pixels)).answer.text == "Invoioe 204"
 
 
 def test_without_the_text_layer_prompts_carry_no_page_text() -> None:
     reader = answers(("41.00", 0.99))
-    play(reader, Turn("What is the total?", AskSettings(text_layer=False)))
+    play(reader, Turn("What is the total?", AskSettings(text_layer=False, gaze="never")))
     assert reader.prompts == ["What is the total?"]
-    play(reader, Turn("What is the total?", AskSettings()))
+    play(reader, Turn("What is the total?", GLANCES))
     assert "Total 41.00" in reader.prompts[-1]
 
 
 def test_only_the_chosen_documents_are_looked_at() -> None:
-    events = play(answers(("1.06 kg", 0.99)), Turn("Weight?", AskSettings(documents=("d2",))))
+    events = play(answers(("1.06 kg", 0.99)), Turn("Weight?", AskSettings(documents=("d2",), gaze="never")))
     assert {page for e in events if isinstance(e, Glanced) for page in e.pages} == {C}
 
 
 def test_closing_the_run_closes_the_model_stream() -> None:
     reader = answers(("a long answer", 0.9))
-    events = run(library(), reader, Turn("?", AskSettings()))
+    events = run(library(), reader, Turn("?", GLANCES))
     assert isinstance(next(events), Searched)
     assert isinstance(next(events), Delta)
     events.close()
@@ -145,7 +157,9 @@ def test_every_event_is_plain_json() -> None:
 boxes = st.builds(Box, *(st.integers(0, 500) for _ in range(4)))
 pages = st.lists(st.sampled_from([A, B, C]), max_size=5).map(tuple)
 wild_actions = st.one_of(
-    st.builds(Search, st.integers(1, 5), st.just("hybrid")),
+    st.builds(Search, st.integers(1, 5), st.just("hybrid"), st.lists(boxes, max_size=2).map(tuple)),
+    st.builds(LookAt, st.sampled_from([None, A, B, C])),
+    st.builds(Check, st.integers(-1, 3)),
     st.builds(Glance, pages),
     st.builds(Gaze, st.sampled_from([A, B, C]), st.lists(boxes, max_size=4).map(tuple)),
     st.just(Reflect()),
@@ -167,10 +181,21 @@ budgets = st.builds(
     plan=st.lists(st.one_of(wild_actions, st.none()), max_size=20),
     budget=budgets,
     style=st.sampled_from(["nano", "instruct"]),
+    beside=st.booleans(),
+    gaze=st.sampled_from(["never", "auto", "always"]),
+    own=st.booleans(),
     told=st.sampled_from([("41.00", 0.9), ("not found", 0.9), ("y" * 300, 0.6)]),
+    peak=st.integers(0, LOOK.cells - 1),
 )
 def test_no_policy_passes_its_budget(
-    plan: list[Action | None], budget: Budget, style: str, told: tuple[str, float]
+    plan: list[Action | None],
+    budget: Budget,
+    style: str,
+    beside: bool,
+    gaze: str,
+    own: bool,
+    told: tuple[str, float],
+    peak: int,
 ) -> None:
     views: list[View] = []
     moves = iter(plan)
@@ -181,16 +206,22 @@ def test_no_policy_passes_its_budget(
         return next(moves, Glance((A,))) or decide(view)
 
     reader = answers(told)
-    reader.profile = ReaderProfile(style=style, image_tokens=100)  # type: ignore[arg-type]
-    events = play(reader, policy=wild, budget=budget)
+    reader.profile = ReaderProfile(style=style, image_tokens=100, beside=beside)  # type: ignore[arg-type]
+    reader.gaze_at = lambda image, question: [float(i == peak) for i in range(LOOK.cells)]
+    picture = Image.new("RGB", (300, 300)) if own else None
+    turn = Turn("What is the total?", AskSettings(gaze=gaze), image=picture)  # type: ignore[arg-type]
+    events = play(reader, turn, policy=wild, budget=budget)
     steps = actions(events)
     assert steps.count("answer") == 1
     assert steps[-1] == "answer"
     assert len(steps) <= budget.steps
-    assert steps.count("search") <= budget.searches
-    assert sum(reader.shown) <= budget.pages + budget.crops
+    searched = [e.step.detail for e in events if isinstance(e, Searched)]
+    assert sum(1 + len(d.get("crops", ())) for d in searched) <= budget.searches
+    extra = len(reader.shown) if own and style == "instruct" else 0  # the question's own image
+    assert sum(reader.shown) - extra <= budget.pages + budget.crops
     results = [reading.result for reading in reader.readings]
-    assert sum(r.prompt_tokens + len(r.token_ids) for r in results) <= budget.tokens
+    looks = reader.looks * reader.look_tokens("What is the total?")
+    assert looks + sum(r.prompt_tokens + len(r.token_ids) for r in results) <= budget.tokens
     answer = done(events).answer
     assert (answer.status == "answered") == bool(answer.citations)
 
@@ -218,7 +249,7 @@ def test_a_question_image_goes_to_retrieval_and_to_models_that_take_several() ->
         reader = answers(("41.00", 0.99))
         reader.profile = profile
         pages_ = library()
-        list(run(pages_, reader, Turn("What is this?", AskSettings(), image=picture)))
+        list(run(pages_, reader, Turn("What is this?", GLANCES, image=picture)))
         assert pages_.queries == [{"text": "What is this?", "image": picture}]
         assert reader.shown == shown
 
@@ -227,5 +258,5 @@ def test_bound_models_get_the_pages_lines_as_evidence_when_text_is_on() -> None:
     for text_layer, lines in ((True, ("Invoice 204", "Total 41.00")), (False, ())):
         reader = answers(("41.00", 0.99))
         reader.profile = ReaderProfile(style="nano", image_tokens=100, bound=True)
-        play(reader, Turn("What is the total?", AskSettings(text_layer=text_layer)))
+        play(reader, Turn("What is the total?", AskSettings(text_layer=text_layer, gaze="never")))
         assert reader.evidence == [lines]

@@ -197,8 +197,6 @@ def _ask_settings(
 def _check_gaze(gaze: str) -> None:
     if gaze not in ("auto", "never", "always"):
         raise UsageError(f"--gaze {gaze!r} is not one of auto, never, always.")
-    if gaze == "always":
-        raise UsageError("This version answers from whole pages: use --gaze auto or never.")
 
 
 def _read_line() -> str:
@@ -218,7 +216,7 @@ def _show(status: Any, event: Event) -> None:
     """Keep a person informed of what the agent is doing."""
     if status is None:
         return
-    from hydra_rag_agents.events import Glanced, Reflected, Searched, Started
+    from hydra_rag_agents.events import Glanced, Looked, Reflected, Searched, Started
 
     if isinstance(event, Started):
         status.update("Searching")
@@ -226,6 +224,8 @@ def _show(status: Any, event: Event) -> None:
         status.update(f"Looking at {len(event.candidates)} pages")
     elif isinstance(event, Glanced):
         status.update(f"Read page {event.pages[0].page}")
+    elif isinstance(event, Looked):
+        status.update("Looking closer")
     elif isinstance(event, Reflected):
         status.update("Checking")
 

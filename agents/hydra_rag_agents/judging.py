@@ -1,0 +1,201 @@
+"""Reflecting: every draft is held against the words of its page, and an answer against its own evidence.
+
+The support check follows the usual tests of evidence: sufficiency (the crop alone gives the answer) and
+necessity, or comprehensiveness (the page does not give it with that region painted over).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hydra_rag.geometry import Box
+from hydra_rag.metrics import similarity
+from hydra_rag_agents.actions import Prepared, prepare
+from hydra_rag_agents.citations import Evidence, cite, weigh
+from hydra_rag_agents.gate import Gate
+from hydra_rag_agents.matching import squeeze
+from hydra_rag_agents.moves import Check, Draft, Gaze, Glance, Judgement, View
+from hydra_rag_agents.ports import Library, Reader
+from hydra_rag_agents.state import Candidate, Citation, Turn
+
+__all__ = ["Place", "Support", "checked", "citations_for", "judge", "prepare_check", "same_answer"]
+
+#: A page's own words that differ by less than this from what was read are what was meant.
+_SAME_VALUE = 0.8
+#: Confidence of a short answer that the page's text layer does not show is multiplied by this.
+_UNSUPPORTED = 0.5
+#: Least similarity (1 - edit distance / length) of two readings that say the same.
+_SAME_ANSWER = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a judged draft stands. ``boxes``: what it was read from, when that was a part of the page."""
+
+    candidate: Candidate
+    evidence: Evidence
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """What the crop ``alone`` said, and the page ``without`` it; ``None``: not asked."""
+
+    alone: Draft | None
+    without: Draft | None
+
+
+def judge(
+    library: Library, reader: Reader, turn: Turn, view: View
+) -> tuple[tuple[Judgement, ...], dict[int, Place], list[dict[str, Any]]]:
+    """Hold every draft that claims an answer against the words of its page.
+
+    A value that the page prints almost as it was read takes the page's spelling. One that a page with
+    a text layer does not show at all loses confidence. Lower-ranked pages weigh a little less.
+    Returns the judgements, the place of each (by its index), and their JSON for the trace.
+    """
+    by_page = {candidate.id: candidate for candidate in view.candidates or ()}
+    before = {j.draft: j for j in view.judgements}
+    judgements: list[Judgement] = []
+    places: dict[int, Place] = {}
+    notes: list[dict[str, Any]] = []
+    for index, draft in enumerate(view.drafts):
+        pages = [by_page[page] for page in draft.pages if page in by_page]
+        if not draft.found or not pages:  # what stands on no known page is not an answer
+            continue
+        candidate, evidence = _place(library, reader, turn, pages, draft)
+        text, supported = _support(turn, draft, evidence)
+        confidence = draft.confidence
+        if len(draft.pages) == 1:
+            confidence /= 1 + 0.1 * max(0, candidate.rank - 1)
+        if supported is False and view.profile.style == "nano":
+            confidence *= _UNSUPPORTED
+        region = _region(library, view, draft, candidate, evidence)
+        judged = Judgement(index, text, confidence, supported, candidate.id, region)
+        known = before.get(index)
+        if known is not None and known.checked:  # a check's verdict stays
+            judged = replace(judged, confidence=min(confidence, known.confidence), checked=True)
+        places[len(judgements)] = Place(candidate, evidence, draft.boxes)
+        judgements.append(judged)
+        notes.append(
+            {
+                "document_id": candidate.id.document_id,
+                "page": candidate.id.page,
+                "read": draft.text,
+                "answer": text,
+                "supported": supported,
+                "confidence": round(judged.confidence, 4),
+            }
+        )
+    return tuple(judgements), places, notes
+
+
+def _place(
+    library: Library, reader: Reader, turn: Turn, pages: Sequence[Candidate], draft: Draft
+) -> tuple[Candidate, Evidence]:
+    """The page that an answer stands on: the one whose words show it best, else the one most like it."""
+    seen = [(page, weigh(library, turn, page, draft.text, draft.boxes)) for page in pages]
+    shown = [(e.match, p, e) for p, e in seen if e.match is not None]
+    if shown:
+        _, page, evidence = max(shown, key=lambda s: (s[0].similarity + 0.1 * s[0].nearness, -s[1].rank))
+        return page, evidence
+    if len(seen) == 1:
+        return seen[0]
+    query = reader.embed(f"{turn.asked} {draft.text}")
+    return max(seen, key=lambda s: (library.likeness(query, s[0].id), -s[0].rank))
+
+
+def _support(turn: Turn, draft: Draft, evidence: Evidence) -> tuple[str, bool | None]:
+    if not turn.settings.text_layer or not evidence.has_text:
+        return draft.text, None
+    match = evidence.match
+    if match is None:
+        return draft.text, False
+    short = len(draft.text) <= 2 * len(match.quote)
+    if short and match.similarity >= _SAME_VALUE and match.quote.strip():
+        return match.quote.strip(" ,;:"), True
+    return draft.text, match.similarity >= 0.5
+
+
+def _region(
+    library: Library, view: View, draft: Draft, candidate: Candidate, evidence: Evidence
+) -> Box | None:
+    """Where the evidence should be: what was gazed at, the words that say it, or where the model looks."""
+    if draft.boxes:
+        return draft.boxes[0]
+    if evidence.match is not None:
+        width, height = library.image(candidate.id).size
+        around = evidence.match.box
+        return around.pad(width // 5, 2 * around.height).clip(width, height)
+    look = view.look_at(candidate.id)
+    return look.spots[0].box if look is not None and look.spots else None
+
+
+def prepare_check(
+    library: Library, reader: Reader, turn: Turn, view: View, action: Check
+) -> tuple[Prepared | None, Prepared] | None:
+    """What a check asks: (the crop alone, the page without it). The first is left out where the draft was
+    read from the crop alone anyway. ``None`` for judgements that can't be checked."""
+    if not 0 <= action.judgement < len(view.judgements):
+        return None
+    judged = view.judgements[action.judgement]
+    if judged.region is None:
+        return None
+    known = view.drafts[judged.draft].boxes and not view.profile.beside
+    crop = None
+    if not known:
+        crop = prepare(library, reader, turn, view, Gaze(judged.page, (judged.region,)), alone=True)
+    rest = prepare(library, reader, turn, view, Glance((judged.page,)), blanked=(judged.region,))
+    return crop, rest
+
+
+def checked(judged: Judgement, support: Support, gate: Gate) -> tuple[Judgement, dict[str, Any]]:
+    """The judgement after its check, and the record of the check for the trace."""
+    factor, enough, needed = 1.0, None, None
+    if support.alone is not None:
+        enough = support.alone.found and same_answer(support.alone.text, judged.text)
+        factor *= 1.0 if enough else gate.unsupported
+    if support.without is not None:
+        needed = not (support.without.found and same_answer(support.without.text, judged.text))
+        factor *= 1.0 if needed else gate.unneeded
+    made = replace(judged, confidence=judged.confidence * factor, checked=True)
+    note = {
+        "answer": judged.text,
+        "document_id": judged.page.document_id,
+        "page": judged.page.page,
+        "box": None if judged.region is None else list(judged.region),
+        "sufficient": enough,
+        "necessary": needed,
+        "crop_alone": None if support.alone is None else support.alone.text,
+        "page_without": None if support.without is None else support.without.text,
+        "confidence": round(made.confidence, 4),
+    }
+    return made, note
+
+
+def same_answer(one: str, other: str) -> bool:
+    """Whether two readings say the same, but for a few characters; a figure must be the same figure."""
+    a, b = squeeze(one), squeeze(other)
+    if not a or not b:
+        return a == b
+    if any(c.isdigit() for c in a + b) and min(len(a), len(b)) <= 6:
+        return a == b
+    return similarity(a, b) >= _SAME_ANSWER or (min(len(a), len(b)) > 3 and (a in b or b in a))
+
+
+def citations_for(
+    library: Library,
+    reader: Reader,
+    turn: Turn,
+    view: View,
+    place: Place,
+    answer: str,
+    *,
+    hurry: bool = False,
+) -> tuple[Citation, ...]:
+    """The citations of an answer; with ``hurry`` the model is not asked any more."""
+    look = view.look_at(place.candidate.id)
+    boxes = place.boxes or tuple(s.box for s in (look.spots[:1] if look is not None else ()))
+    return (cite(library, reader, turn, place.candidate, answer, place.evidence, boxes, hurry=hurry),)

@@ -1,0 +1,142 @@
+"""The actions of a turn, what they leave behind, and the view of it all that a policy decides from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from hydra_rag.geometry import Box
+from hydra_rag_agents.gate import Gate, Look
+from hydra_rag_agents.state import AskSettings, Budget, Candidate, Cost, PageId, ReaderProfile
+
+__all__ = [
+    "Action", "Check", "Conclude", "Draft", "Gaze", "Glance", "Judgement", "LookAt", "Reflect", "Search",
+    "View",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Retrieve pages. ``boxes``: parts of the question's own image to search with, beside the whole."""
+
+    k: int
+    mode: str
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """Show whole pages to the answer view and let it write a draft."""
+
+    pages: tuple[PageId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookAt:
+    """Find where on a page (``None``: on the question's own image) the model looks for the answer."""
+
+    page: PageId | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gaze:
+    """Show crops of a page, beside it where the model takes several images, and let it write a draft."""
+
+    page: PageId
+    boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reflect:
+    """Hold every draft that claims an answer against its page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """Ask judgement number ``judgement`` of its evidence alone, and of the page without it."""
+
+    judgement: int
+
+
+@dataclass(frozen=True, slots=True)
+class Conclude:
+    """End the turn with judgement number ``judgement``, or with "not found"."""
+
+    judgement: int | None
+
+
+Action: TypeAlias = Search | Glance | LookAt | Gaze | Reflect | Check | Conclude
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the model wrote about ``pages``, or about ``boxes`` of its one page. ``found`` is False where it
+    said "not found"."""
+
+    pages: tuple[PageId, ...]
+    text: str
+    confidence: float
+    found: bool
+    boxes: tuple[Box, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A draft after reflection: ``text`` may follow the page's own words, ``confidence`` is adjusted.
+
+    ``region``: where on ``page`` the evidence should be, if known. ``checked``: the support check was made.
+    """
+
+    draft: int
+    text: str
+    confidence: float
+    supported: bool | None
+    page: PageId
+    region: Box | None = None
+    checked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that a policy may look at.
+
+    ``image``: the question came with an image. ``searches``: made so far. ``judgements``: of the first
+    ``reflected`` drafts. ``refused``: actions that the budget did not allow; asking again ends the turn.
+    """
+
+    settings: AskSettings
+    profile: ReaderProfile
+    budget: Budget
+    gate: Gate = field(default_factory=Gate)
+    image: bool = False
+    spent: Cost = field(default_factory=Cost)
+    candidates: tuple[Candidate, ...] | None = None
+    searches: int = 0
+    looks: tuple[Look, ...] = ()
+    drafts: tuple[Draft, ...] = ()
+    judgements: tuple[Judgement, ...] = ()
+    reflected: int = 0
+    refused: tuple[Action, ...] = ()
+
+    @property
+    def threshold(self) -> float:
+        chosen = self.settings.threshold
+        return self.profile.threshold if chosen is None else chosen
+
+    @property
+    def best(self) -> int | None:
+        """The judgement that would be told now: of those above the threshold the most confident."""
+        good = [(j.confidence, -i) for i, j in enumerate(self.judgements) if j.confidence >= self.threshold]
+        return -max(good)[1] if good else None
+
+    @property
+    def certain(self) -> bool:
+        """Whether the best answer needs no closer look."""
+        return self.best is not None and self.judgements[self.best].confidence >= self.gate.sure
+
+    def look_at(self, page: PageId | None) -> Look | None:
+        return next((look for look in self.looks if look.page == page), None)
+
+    def fits(self, *, keep: int = 1, **more: int) -> bool:
+        """Whether an action with this cost leaves ``keep`` further steps."""
+        return self.budget.allows(self.spent, Cost(steps=1 + keep, **more))

@@ -1,0 +1,110 @@
+"""The two small protocols that the agent needs: a reader (the model) and a library (the pages).
+
+No torch, no SQL: a test passes fakes. Boxes are in pixels of the stored page image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from hydra_rag.geometry import Box
+from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta, Word
+from hydra_rag_agents.gate import Gate
+from hydra_rag_agents.state import Candidate, PageId, ReaderProfile
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hydra_rag.saliency.maps import SaliencyMap
+
+__all__ = ["Library", "Reader", "Reading"]
+
+
+class Reading(Protocol):
+    """A generation under way: iterate for deltas; ``result`` is there once they end."""
+
+    def __iter__(self) -> Iterator[TextDelta]: ...
+
+    @property
+    def result(self) -> GenerationResult: ...
+
+    def close(self) -> None:
+        """Stop early and free the model. Calling it twice, or after the end, does nothing."""
+        ...
+
+
+class Reader(Protocol):
+    """The answer view of a model, and its query embedding."""
+
+    @property
+    def profile(self) -> ReaderProfile: ...
+
+    @property
+    def fingerprint(self) -> str: ...
+
+    def read(
+        self,
+        images: Sequence[Image.Image],
+        text: str,
+        *,
+        max_new_tokens: int,
+        seed: int,
+        evidence: Sequence[str] = (),
+    ) -> Reading:
+        """Start reading. ``evidence``: lines that the answer must be a part of (none: anything goes)."""
+        ...
+
+    def tokens(self, images: int, text: str, max_new_tokens: int) -> int:
+        """Upper bound of what :meth:`read` may use: prompt and new tokens together."""
+        ...
+
+    def embed(self, item: QueryItem) -> MultiVector: ...
+
+    @property
+    def gate(self) -> Gate:
+        """When this model should look closer."""
+        ...
+
+    def look(self, image: Image.Image, question: str) -> SaliencyMap:
+        """Where the model looks on ``image`` when it is asked ``question``."""
+        ...
+
+    def look_tokens(self, question: str) -> int:
+        """Upper bound of the tokens that :meth:`look` runs through the model."""
+        ...
+
+    def sharpness(self, width: int, height: int) -> float:
+        """Pixels that the model sees per pixel of an image of this size, along a side."""
+        ...
+
+
+class Library(Protocol):
+    """The pages that the agent may look at; an indexed collection, or a fake."""
+
+    def find(
+        self, query: QueryItem, k: int, *, mode: str, documents: Sequence[str] | None
+    ) -> list[Candidate]: ...
+
+    def candidate(self, page: PageId) -> Candidate | None:
+        """The page as a candidate, or ``None`` when it is gone."""
+        ...
+
+    def image(self, page: PageId) -> Image.Image: ...
+
+    def crop(self, page: PageId, box: Box, scale: float = 2.0) -> Image.Image:
+        """A part of the page at ``scale`` times its stored size, drawn anew where the file allows (a file
+        of pixels gives its own pixels at most)."""
+        ...
+
+    def words(self, page: PageId) -> Sequence[Word]: ...
+
+    def vectors(self, page: PageId) -> MultiVector | None: ...
+
+    def likeness(self, query: MultiVector, page: PageId) -> float:
+        """MaxSim of the query and the page's stored vectors (-inf where there are none)."""
+        ...
+
+    def regions(self, query: MultiVector, page: PageId, top: int = 3) -> list[tuple[Box, float]]:
+        """Boxes of the page most similar to the query, best first."""
+        ...
