@@ -73,6 +73,7 @@ class Services:
         self._engines: OrderedDict[tuple[str, str], HydraRAG] = OrderedDict()
         self._lock = threading.Lock()
         self._loader: threading.Thread | None = None
+        self._stopped = False
 
     @property
     def store(self) -> Store:
@@ -117,8 +118,9 @@ class Services:
 
     async def stop(self) -> None:
         """Refuse new work, let answers end for a while, put ingest work back, close the engine."""
-        if self.state == "stopping":
+        if self._stopped:
             return
+        self._stopped = True
         self.begin_stop()
         deadline = time.monotonic() + self.settings.drain_seconds
         while self.admission.running and time.monotonic() < deadline:

@@ -15,7 +15,10 @@ from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import select
 
+from hydra_rag.store.models import JobRow
+from hydra_rag.store.store import Store
 from tests.api.server.conftest import until, wait_for
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -107,6 +110,12 @@ def statuses(server: Process) -> list[str]:
     ]
 
 
+def job_states(store: Path) -> list[str]:
+    """Of the jobs in the store, oldest first; no server runs."""
+    with Store.open(store) as opened, opened.session() as db:
+        return list(db.scalars(select(JobRow.state).order_by(JobRow.id)))
+
+
 def test_a_client_that_goes_away_frees_the_model(start: Callable[..., Process]) -> None:
     server = long_answer(start)
     whole = {"model": "hydra-rag", "messages": [{"role": "user", "content": "What does it say?"}]}
@@ -160,7 +169,9 @@ def test_an_answer_in_time_comes_whole_while_stopping(start: Callable[..., Proce
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_ingest_goes_on_after_the_end_of_the_process(start: Callable[..., Process], number: int) -> None:
+def test_ingest_goes_on_after_the_end_of_the_process(
+    start: Callable[..., Process], tmp_path: Path, number: int
+) -> None:
     server = start("--page-seconds", "0.1")
     first = server.upload("first.txt", b"The first one")
     wait_for(server.client, first["job_id"])
@@ -170,6 +181,8 @@ def test_ingest_goes_on_after_the_end_of_the_process(start: Callable[..., Proces
     until(lambda: server.client.get(f"/api/jobs/{job['job_id']}").json()["state"] == "running", 30)
     time.sleep(0.3)
     assert server.end(number) in (0, -signal.SIGKILL)
+    if number == signal.SIGTERM:
+        assert job_states(tmp_path / "store") == ["done", "queued", "queued"]  # put back
     again = start()
     for one in (first, job, queued):
         assert wait_for(again.client, one["job_id"])["state"] == "succeeded"
