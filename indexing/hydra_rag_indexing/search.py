@@ -17,9 +17,9 @@ from hydra_rag.store.models import DocumentRow, PageRow
 from hydra_rag.store.records import DocumentInfo, PageInfo
 from hydra_rag.store.store import Store
 from hydra_rag.values import MultiVector
-from hydra_rag_indexing.fusion import reciprocal_rank_fusion
+from hydra_rag_indexing.fusion import fuse_evidence
 from hydra_rag_indexing.snapshot import VectorIndex
-from hydra_rag_indexing.text import search_text
+from hydra_rag_indexing.text import ideal_score, search_text
 
 __all__ = ["Filters", "Hit", "Mode", "Region", "Searcher"]
 
@@ -39,7 +39,7 @@ class Region:
 @dataclass(frozen=True, slots=True)
 class Hit:
     """``page`` is 1-based, ``document`` the file's name. ``score``: MaxSim (visual), BM25 (text) or the
-    fused score (hybrid). ``sources``: ``{"visual" | "text": {"rank", "score"}}``, ranks from 1."""
+    fused score, 0 to 1 (hybrid). ``sources``: ``{"visual" | "text": {"rank", "score"}}``, ranks from 1."""
 
     rank: int
     document_id: str
@@ -102,6 +102,7 @@ class Searcher:
             return []
         depth = max(_MIN_DEPTH, 2 * k) if mode == "hybrid" else k
         rankings: dict[str, list[tuple[int, float]]] = {}
+        ideal: float | None = None
         known: dict[int, tuple[DocumentInfo, PageInfo]] = {}
         with self._store.session() as db:
             index = self._snapshot() if mode != "text" and vectors is not None else None
@@ -109,7 +110,8 @@ class Searcher:
                 rankings["visual"] = self._visual(db, index, vectors, depth, filters, known)
             if mode != "visual" and text is not None:
                 rankings["text"] = self._text(db, text, depth, filters, known)
-        hits = _ranked(rankings, mode, known)[:k]
+                ideal = ideal_score(db, text) if mode == "hybrid" else None
+        hits = _ranked(rankings, mode, known, ideal)[:k]
         if index is None or vectors is None or regions < 1:
             return hits
         return [self._with_regions(hit, index, vectors, regions) for hit in hits]
@@ -204,13 +206,14 @@ def _ranked(
     rankings: dict[str, list[tuple[int, float]]],
     mode: Mode,
     known: dict[int, tuple[DocumentInfo, PageInfo]],
+    ideal: float | None,
 ) -> list[Hit]:
     sources: dict[int, dict[str, dict[str, float]]] = {}
     for name, ranking in rankings.items():
         for rank, (key, score) in enumerate(ranking, start=1):
             sources.setdefault(key, {})[name] = {"rank": rank, "score": score}
     if mode == "hybrid":
-        order = reciprocal_rank_fusion({name: [key for key, _ in r] for name, r in rankings.items()})
+        order = fuse_evidence(rankings.get("visual", []), rankings.get("text", []), ideal)
     else:
         order = rankings.get(mode, [])
     hits = []

@@ -9,6 +9,7 @@ ranked by BM25 (SQLite) or cover density (PostgreSQL). Nothing in it is query sy
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from typing import TypeVar
 from sqlalchemy import BindParameter, TextClause, bindparam, text
 from sqlalchemy.orm import Session
 
-__all__ = ["index_page_text", "normalize", "query_phrases", "remove_page_text", "search_text"]
+__all__ = ["ideal_score", "index_page_text", "normalize", "query_phrases", "remove_page_text", "search_text"]
 
 _MAX_TEXT = 400_000  # characters of a page; a tsvector holds one megabyte
 _MAX_PHRASES = 64
@@ -121,6 +122,21 @@ def search_text(
             expanding.append(bindparam(name, expanding=True))
     rows = db.execute(_statement(_is_sqlite(db), conditions).bindparams(*expanding), parameters)
     return [(int(key), float(score)) for key, score in rows]
+
+
+def ideal_score(db: Session, query: str) -> float | None:
+    """The BM25 score of a page of average length that has every word of ``query`` once: the sum of their
+    weights, words that most pages have counting nothing. ``None`` where the database ranks otherwise."""
+    if not _is_sqlite(db):
+        return None
+    words = sorted({phrase[0] for phrase in query_phrases(query) if len(phrase) == 1})
+    pages = db.execute(text("SELECT count(*) FROM page_text_docsize")).scalar_one()
+    counted = text("SELECT count(*) FROM page_text WHERE page_text MATCH :word")
+    total = 0.0
+    for word in words:
+        having = db.execute(counted, {"word": f'"{word}"'}).scalar_one()
+        total += max(0.0, math.log((pages - having + 0.5) / (having + 0.5)))
+    return total
 
 
 def _statement(sqlite: bool, conditions: Sequence[str]) -> TextClause:
