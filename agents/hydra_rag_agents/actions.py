@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hydra_rag.geometry import Box
-from hydra_rag.lines import group_lines
 from hydra_rag.values import QueryItem, Word
 from hydra_rag_agents.fuse import fuse
 from hydra_rag_agents.looking import crop_page, frame, words_in
@@ -15,12 +14,16 @@ from hydra_rag_agents.moves import Draft, Gaze, Glance, Search, View
 from hydra_rag_agents.ports import Library, Reader, Reading
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
 from hydra_rag_agents.state import Candidate, Cost, PageId, Turn
-from hydra_rag_agents.text_context import choose_lines
+from hydra_rag_agents.text_context import choose_lines, relevant_lines
 
 if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = ["Prepared", "begin", "drafted", "prepare", "search"]
+
+
+#: Evidence-bound answers may come from so many times the text that the prompt shows.
+_BOUND = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,10 @@ def prepare(
     tokens = reader.tokens(whole + len(boxes) + own, text, new)
     lines: tuple[str, ...] = ()
     if profile.bound and turn.settings.text_layer:
-        lines = tuple(line.text for page in pages for line in group_lines(shown[page]))
+        most = _BOUND * profile.text_chars // max(1, len(pages))
+        lines = tuple(
+            line.text for page in pages for line in relevant_lines(shown[page], turn.search_text, most)
+        )
     return Prepared(
         pages,
         text,

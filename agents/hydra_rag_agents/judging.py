@@ -18,6 +18,7 @@ from hydra_rag_agents.gate import Gate
 from hydra_rag_agents.matching import squeeze
 from hydra_rag_agents.moves import Check, Draft, Gaze, Glance, Judgement, View
 from hydra_rag_agents.ports import Library, Reader
+from hydra_rag_agents.relevance import Relevance
 from hydra_rag_agents.state import Candidate, Citation, Turn
 
 __all__ = ["Place", "Support", "checked", "citations_for", "judge", "prepare_check", "same_answer"]
@@ -26,6 +27,8 @@ __all__ = ["Place", "Support", "checked", "citations_for", "judge", "prepare_che
 _SAME_VALUE = 0.8
 #: Confidence of a short answer that the page's text layer does not show is multiplied by this.
 _UNSUPPORTED = 0.5
+#: Longer quotes are sentences, which keep their full stop.
+_VALUE_WORDS = 6
 #: Least similarity (1 - edit distance / length) of two readings that say the same.
 _SAME_ANSWER = 0.75
 
@@ -53,11 +56,13 @@ def judge(
     """Hold every draft that claims an answer against the words of its page.
 
     A value that the page prints almost as it was read takes the page's spelling. One that a page with
-    a text layer does not show at all loses confidence. Lower-ranked pages weigh a little less.
+    a text layer does not show at all loses confidence, and so does one whose surroundings have nothing to do
+    with the question (small models only). Lower-ranked pages weigh a little less.
     Returns the judgements, the place of each (by its index), and their JSON for the trace.
     """
     by_page = {candidate.id: candidate for candidate in view.candidates or ()}
     before = {j.draft: j for j in view.judgements}
+    fit = Relevance(turn.search_text, {page: library.words(page) for page in by_page})
     judgements: list[Judgement] = []
     places: dict[int, Place] = {}
     notes: list[dict[str, Any]] = []
@@ -70,8 +75,9 @@ def judge(
         confidence = draft.confidence
         if len(draft.pages) == 1:
             confidence /= 1 + 0.1 * max(0, candidate.rank - 1)
-        if supported is False and view.profile.style == "nano":
-            confidence *= _UNSUPPORTED
+        if view.profile.style == "nano" and supported is not None:
+            confidence *= fit.factor(candidate.id, evidence.match, text)
+            confidence *= _UNSUPPORTED if supported is False else 1.0
         region = _region(library, view, draft, candidate, evidence)
         judged = Judgement(index, text, confidence, supported, candidate.id, region)
         known = before.get(index)
@@ -115,8 +121,17 @@ def _support(turn: Turn, draft: Draft, evidence: Evidence) -> tuple[str, bool | 
         return draft.text, False
     short = len(draft.text) <= 2 * len(match.quote)
     if short and match.similarity >= _SAME_VALUE and match.quote.strip():
-        return match.quote.strip(" ,;:"), True
+        return _trimmed(match.quote), True
     return draft.text, match.similarity >= 0.5
+
+
+def _trimmed(quote: str) -> str:
+    """The page's words as a value: a full stop that ends the sentence is no part of it."""
+    text = quote.strip(" ,;:")
+    last = text.rpartition(" ")[2]
+    if text.endswith(".") and "." not in last[:-1] and len(text.split()) <= _VALUE_WORDS:
+        return text[:-1].rstrip()
+    return text
 
 
 def _region(

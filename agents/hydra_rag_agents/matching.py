@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hydra_rag.geometry import Box, union
 from hydra_rag.lines import Line, group_lines
 from hydra_rag.metrics import edit_distance
 from hydra_rag.values import Word
-from hydra_rag_agents.text_context import content_tokens
+from hydra_rag_agents.text_context import content_tokens, said
 
 __all__ = ["Match", "find_answer", "squeeze"]
 
@@ -93,19 +93,50 @@ def _similar(text: str, target: str) -> float:
 
 
 def _nearness(lines: Sequence[Line], index: int, span: Sequence[Word], question: str) -> float:
-    """How many of the question's words stand beside (same line) or above (next lines up) the span."""
+    """How many of the question's words stand beside (same line), above or below (next lines) the span."""
     asked = set(content_tokens(question))
     if not asked:
         return 0.0
     box = union(word.box for word in span)
-    beside = {t for w in lines[index].words if w not in span for t in content_tokens(w.text)}
-    above: set[str] = set()
-    for line in lines[max(0, index - 3) : index]:
-        for word in line.words:
-            overlaps = word.box.left < box.right + box.height and word.box.right > box.left - box.height
-            if overlaps and box.top - word.box.bottom < 4 * max(1, box.height):
-                above |= set(content_tokens(word.text))
-    return (len(asked & beside) + 0.9 * len((asked & above) - beside)) / len(asked)
+    beside = said(asked, _tokens(w for w in lines[index].words if w not in span))
+    share = dict.fromkeys(beside, 1.0)
+    # A value with a label of its own, of other words, has little to do with those above and below.
+    label = set(_tokens(_own_label(lines[index], span, box)))
+    weight = 0.4 if label and not said(asked, label) else 1.0
+    rows = [(1.0 - 0.2 * up, lines[index - up]) for up in range(1, min(3, index) + 1)]
+    rows += [(0.8 - 0.2 * down, line) for down, line in enumerate(lines[index + 1 : index + 3], start=1)]
+    for worth, line in rows:
+        for token in said(asked, _column([line], box)):
+            share[token] = max(share.get(token, 0.0), worth * weight)
+    return sum(share.values()) / len(asked)
+
+
+def _tokens(words: Iterable[Word]) -> list[str]:
+    return [token for word in words for token in content_tokens(word.text)]
+
+
+def _own_label(line: Line, span: Sequence[Word], box: Box) -> list[Word]:
+    """Words of the line that stand just before the span, no column's gap away, and are no figures."""
+    own, left = [], box.left
+    for word in reversed([w for w in line.words if w.box.right <= box.left]):
+        if left - word.box.right > 1.5 * max(1, box.height):
+            break
+        own.append(word)
+        left = word.box.left
+    return [word for word in own if not any(c.isdigit() for c in word.text)]
+
+
+def _column(lines: Sequence[Line], box: Box) -> set[str]:
+    """Content words of ``lines`` that stand over or under ``box``, no further than four of its heights."""
+    reach, near = box.height, 4 * max(1, box.height)
+    return {
+        token
+        for line in lines
+        for word in line.words
+        if word.box.left < box.right + reach and word.box.right > box.left - reach
+        if max(box.top - word.box.bottom, word.box.top - box.bottom) < near
+        for token in content_tokens(word.text)
+    }
 
 
 def _sentence(lines: Sequence[Line], question: str, answer: str) -> list[Match]:

@@ -15,6 +15,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+#: What reflection must leave of a sure draft's confidence for it to stay sure.
+_AGREED = 0.6
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """Retrieve pages. ``boxes``: parts of the question's own image to search with, beside the whole."""
@@ -131,8 +135,12 @@ class View:
 
     @property
     def certain(self) -> bool:
-        """Whether the best answer needs no closer look."""
-        return self.best is not None and self.judgements[self.best].confidence >= self.gate.sure
+        """Whether the best answer needs no closer look: the model was sure, and the page agrees."""
+        if self.best is None:
+            return False
+        chosen = self.judgements[self.best]
+        agreed = chosen.confidence >= _AGREED * self.gate.sure
+        return agreed and self.drafts[chosen.draft].confidence >= self.gate.sure
 
     def look_at(self, page: PageId | None) -> Look | None:
         return next((look for look in self.looks if look.page == page), None)

@@ -9,12 +9,12 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from hydra_rag.lines import group_lines
+from hydra_rag.lines import Line, group_lines
 from hydra_rag.values import Word
 
-__all__ = ["choose_lines", "content_tokens"]
+__all__ = ["choose_lines", "content_tokens", "relevant_lines", "said"]
 
 _TOKEN = re.compile(r"\w+", re.UNICODE)
 _FUNCTION_WORDS = (
@@ -36,31 +36,73 @@ def _stem(word: str) -> str:
     for ending in ("ies", "es", "s"):
         if len(word) > len(ending) + 2 and word.endswith(ending) and not word.endswith("ss"):
             return word[: -len(ending)] + ("y" if ending == "ies" else "")
+    for ending in ("ing", "ed"):
+        if len(word) > len(ending) + 3 and word.endswith(ending):
+            return word[: -len(ending)]
     return word
+
+
+def said(asked: Iterable[str], tokens: Iterable[str]) -> set[str]:
+    """Which of the ``asked`` words (as :func:`content_tokens` makes them) are among ``tokens``.
+
+    Words of five letters and more are also told by a longer form of themselves (weigh, weight).
+    """
+    here = set(tokens)
+    return {word for word in asked if word in here or any(_kin(word, other) for other in here)}
+
+
+def _kin(one: str, other: str) -> bool:
+    short, long = sorted((one, other), key=len)
+    return len(short) >= 5 and len(long) - len(short) <= 2 and long.startswith(short)
 
 
 def choose_lines(words: Sequence[Word], question: str, budget: int) -> str:
     """Lines most relevant to ``question``, in reading order, at most ``budget`` characters together.
 
     A line's weight is the summed inverse frequency of the question's words in it; its neighbours get a
-    part of it, because a value often stands under or beside its label. Nothing relevant: the top of
-    the page.
+    part of it, because a value often stands under or beside its label, and more where they stand in the
+    column of such a word. Nothing relevant: the top of the page.
     """
+    return "\n".join(line.text for line in relevant_lines(words, question, budget))
+
+
+def relevant_lines(words: Sequence[Word], question: str, budget: int) -> list[Line]:
+    """The lines of :func:`choose_lines`."""
     lines = group_lines(words)
     if budget <= 0 or not lines:
-        return ""
-    bags = [set(content_tokens(line.text)) for line in lines]
+        return []
     asked = set(content_tokens(question))
-    frequency = Counter(token for bag in bags for token in bag if token in asked)
-    own = [sum(math.log(1 + len(lines) / frequency[token]) for token in bag & asked) for bag in bags]
-    weights = [
-        value + 0.45 * (own[i - 1] if i else 0.0) + 0.2 * (own[i + 1] if i + 1 < len(own) else 0.0)
-        for i, value in enumerate(own)
-    ]
+    hits = [said(asked, content_tokens(line.text)) for line in lines]
+    frequency = Counter(token for found in hits for token in found)
+    worth = {token: math.log(1 + len(lines) / count) for token, count in frequency.items()}
+    own = [sum(worth[token] for token in found) for found in hits]
+    weights = list(own)
+    for i, value in enumerate(own):
+        if value:
+            for j, share in ((i + 1, 0.45), (i - 1, 0.2)):
+                if 0 <= j < len(lines):
+                    weights[j] += share * value
+            for j in (i - 2, i + 2):
+                if 0 <= j < len(lines):
+                    weights[j] += 0.25 * _in_column(lines[i], lines[j], hits[i], worth)
     left, chosen = budget, []
     for index in sorted(range(len(lines)), key=lambda i: (-weights[i], i)):
         length = len(lines[index].text) + 1
         if length - 1 <= left:
             chosen.append(index)
             left -= length
-    return "\n".join(lines[index].text for index in sorted(chosen))
+    return [lines[index] for index in sorted(chosen)]
+
+
+def _in_column(label: Line, other: Line, asked: set[str], worth: Mapping[str, float]) -> float:
+    """What the words of ``label`` that the question asks for are worth, if ``other`` has words above or
+    below them and stands near."""
+    gap = max(other.box.top - label.box.bottom, label.box.top - other.box.bottom)
+    if gap > 4 * max(1, label.box.height):
+        return 0.0
+    total = 0.0
+    for word in label.words:
+        told = said(asked, content_tokens(word.text))
+        if told and any(w.box.left < word.box.right and w.box.right > word.box.left for w in other.words):
+            total += sum(worth[token] for token in told)
+    return total

@@ -1,0 +1,63 @@
+"""How well a value fits its question, by the words around it on the page and by its own form.
+
+A small reader is often sure of a value that belongs to another question. The page's text layer knows better:
+the question's words stand near the value that answers it, and mostly on the same page.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from hydra_rag.lines import group_lines
+from hydra_rag.values import Word
+from hydra_rag_agents.matching import Match
+from hydra_rag_agents.state import PageId
+from hydra_rag_agents.text_context import content_tokens, said
+
+__all__ = ["Relevance", "fits_form"]
+
+#: Parts of the factor: what a value keeps without any support, its page's words, the words around it.
+_FLOOR, _PAGE, _NEAR = 0.3, 0.25, 0.45
+_MISFORMED = 0.6
+_DIGITS = re.compile(
+    r"^\s*(when|how (many|much|long|far|old|tall|heavy|often|large|big|fast))\b"
+    r"|\b(what|which) (is|was|are|were)?\s*(the )?(?:\w+ ){0,3}(date|number|price|amount|total|year|weight|"
+    r"telephone|phone|cost|percentage|fee|temperature|time|age|size|distance|length|width|height)\b",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"^\s*(who|whose)\b", re.IGNORECASE)
+
+
+class Relevance:
+    """Made for one question and the pages that were found for it."""
+
+    def __init__(self, question: str, pages: Mapping[PageId, Sequence[Word]]) -> None:
+        self._question = question
+        asked = set(content_tokens(question))
+        self._found = {page: _told(asked, words) for page, words in pages.items()}
+        seen = Counter(token for found in self._found.values() for token in found)
+        # A word that every page has tells little; one that none has tells most, against all of them.
+        self._worth = {token: math.log(1 + (len(pages) + 1) / (seen[token] + 1)) for token in asked}
+
+    def factor(self, page: PageId, match: Match | None, answer: str) -> float:
+        """0.0 to 1.0, for a value at ``match`` on ``page`` (``None``: the page does not print it)."""
+        total = sum(self._worth.values())
+        share = sum(self._worth[t] for t in self._found.get(page, ())) / total if total else 1.0
+        near = 0.0 if match is None else min(1.0, 1.25 * match.nearness)
+        form = 1.0 if fits_form(self._question, answer) else _MISFORMED
+        return (_FLOOR + _PAGE * share + _NEAR * near) * form
+
+
+def fits_form(question: str, answer: str) -> bool:
+    """Whether the answer has the form that the question asks for: figures have digits, people have none."""
+    has_digit = any(c.isdigit() for c in answer)
+    if _NAME.search(question):
+        return not has_digit
+    return has_digit or not _DIGITS.search(question)
+
+
+def _told(asked: set[str], words: Sequence[Word]) -> set[str]:
+    return {t for line in group_lines(words) for t in said(asked, content_tokens(line.text))}

@@ -1,0 +1,61 @@
+"""Values are held against the question: the words around them, their page, their form."""
+
+from __future__ import annotations
+
+import pytest
+
+from hydra_rag_agents.matching import find_answer
+from hydra_rag_agents.relevance import Relevance, fits_form
+from hydra_rag_agents.state import PageId
+from hydra_rag_agents.testing import words_of
+from hydra_rag_agents.text_context import choose_lines, said
+
+A, B = PageId("d1", 1), PageId("d2", 1)
+SHEET = "Hydro kettle\nWeight 1.06 kg\nPower 1700 W\nWarranty 6 years"
+MANUAL = "Dehumidifier\nWipe the housing every 2 weeks\nKeep 25 cm away"
+
+
+def factor(question: str, page: PageId, answer: str) -> float:
+    pages = {A: words_of(SHEET), B: words_of(MANUAL)}
+    matches = find_answer(pages[page], question, answer)
+    return Relevance(question, pages).factor(page, matches[0] if matches else None, answer)
+
+
+def test_the_value_beside_its_label_beats_others_on_the_page_and_elsewhere() -> None:
+    question = "What is the warranty of the Hydro kettle?"
+    right, same_page, elsewhere = (
+        factor(question, p, a) for p, a in ((A, "6 years"), (A, "1700 W"), (B, "2 weeks"))
+    )
+    assert right > same_page > elsewhere
+    assert 0 < elsewhere < 0.5 < right <= 1
+
+
+def test_a_question_about_nothing_on_the_pages_leaves_little() -> None:
+    assert factor("What is the registration plate of the van?", B, "25 cm") <= 0.31
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "fits"),
+    [
+        ("When does the tariff start?", "1 May 2027", True),
+        ("When does the tariff start?", "Station Street", False),
+        ("How many employees are there?", "212", True),
+        ("What is the invoice number?", "Alder Foods", False),
+        ("Who signed the letter?", "Ruth Turner", True),
+        ("Who signed the letter?", "439375", False),
+        ("Which company is billed?", "Maple Works Ltd", True),
+        ("What does E3 mean?", "sensor failure", True),
+    ],
+)
+def test_forms(question: str, answer: str, fits: bool) -> None:
+    assert fits_form(question, answer) is fits
+
+
+def test_related_words_are_the_same_word() -> None:
+    assert said({"weigh", "pay"}, ["weight", "payment"]) == {"weigh"}
+    assert "Weight 1.06 kg" in choose_lines(words_of(SHEET), "How much does it weigh?", 14)
+
+
+def test_a_value_two_lines_above_its_label_is_chosen_with_it() -> None:
+    slide = "Milestones\n7 Feb   8 Apr\nO       O\nPilot   Training\nNotes about everything else"
+    assert "7 Feb" in choose_lines(words_of(slide), "When is the pilot?", 40)
