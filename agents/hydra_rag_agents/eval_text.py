@@ -34,12 +34,19 @@ class TextRanker:
                 index_page_text(db, key, "t", value)
             db.commit()
 
-    def rank(self, query: str, k: int) -> list[int]:
-        """Positions of the texts that hold a word of the query, best first."""
+    def rank(self, query: str, k: int) -> list[tuple[int, float]]:
+        """Positions of the texts that hold a word of the query, best first, with their scores."""
         from hydra_rag_indexing.text import search_text
 
         with Session(self._engine) as db:
-            return [key for key, _ in search_text(db, "t", query, k)]
+            return search_text(db, "t", query, k)
+
+    def ideal(self, query: str) -> float | None:
+        """See :func:`hydra_rag_indexing.text.ideal_score`."""
+        from hydra_rag_indexing.text import ideal_score
+
+        with Session(self._engine) as db:
+            return ideal_score(db, query)
 
     def __enter__(self) -> TextRanker:
         return self

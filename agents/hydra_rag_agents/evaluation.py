@@ -222,7 +222,7 @@ def _retrieve(
         return None
     from hydra_rag.maxsim import maxsim_many
     from hydra_rag_agents.eval_text import TextRanker
-    from hydra_rag_indexing.fusion import reciprocal_rank_fusion
+    from hydra_rag_indexing.fusion import fuse_evidence
 
     names = [page.image for page in pages]
     stored = [vectors[name].vectors for name in names]
@@ -233,8 +233,10 @@ def _retrieve(
             similar = maxsim_many(model.embed_queries([_item(folder, query)])[0].vectors, stored)
             ranked = {"visual": sorted(range(len(names)), key=lambda i: (-float(similar[i]), i))}
             if words and query.query.strip():
-                ranked["text"] = ranker.rank(query.query, len(names))
-                fused = reciprocal_rank_fusion({mode: order[:50] for mode, order in ranked.items()})
+                wordy = ranker.rank(query.query, len(names))
+                ranked["text"] = [key for key, _ in wordy]
+                looks = [(i, float(similar[i])) for i in ranked["visual"][:50]]
+                fused = fuse_evidence(looks, wordy[:50], ranker.ideal(query.query))
                 ranked["hybrid"] = [key for key, _ in fused]
             for mode, order in ranked.items():
                 found = [names[i] for i in order]
