@@ -1,7 +1,9 @@
 """`ask --explain`: pictures of the pages that were looked at, with heat map, boxes and crops.
 
-Writes ``page-1.png`` ... (one per shown page, cited ones first), ``crop-1.png`` ... (one per citation),
-``card.png`` (the whole story in one picture), ``report.json`` and ``index.html``.
+Writes ``page-1.png`` ... (one per shown page, cited ones first), ``crop-1-1.png`` ... (one per citation),
+``gaze-1-1.png`` ... (what each gaze showed the model), ``card.png`` (the whole story in one picture),
+``report.json`` and ``index.html``. The heat map is the model's own attention where it was looked at (from
+the stored steps), else the similarity of the stored vectors.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from hydra_rag.errors import UsageError
+from hydra_rag.geometry import Box
+from hydra_rag.saliency.maps import SaliencyMap
 from hydra_rag_agents.pictures import Caption, card, heat_overlay, page_picture, zoom_crop
 from hydra_rag_agents.ports import Library, Reader
 from hydra_rag_agents.state import Citation, PageId
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
     from hydra_rag_agents.result import AskResult
 
-__all__ = ["similarity_strength", "write_explanation"]
+__all__ = ["gaze_strength", "similarity_strength", "write_explanation"]
 
 
 def similarity_strength(
@@ -57,17 +61,23 @@ def write_explanation(
     for number, page in enumerate(pages, start=1):
         plain = library.image(page)
         cited = [c for c in answer.citations if PageId(c.document_id, c.page) == page]
-        heat = similarity_strength(library, reader, text, page)
+        gazed = _gazes(result, page)
+        heat = gaze_strength(result, page, plain.size)
+        kind = "gaze" if heat is not None else "similarity"
+        heat = heat or similarity_strength(library, reader, text, page)
         shown = heat_overlay(plain, *heat) if heat is not None else plain
-        shown = page_picture(shown, [c.box for c in cited if c.box is not None])
+        shown = page_picture(shown, [c.box for c in cited if c.box is not None], [box for _, box in gazed])
         name = f"page-{number}.png"
         shown.save(folder / name, optimize=True)
-        crops: list[str] = []
-        for citation in cited:
-            if citation.box is not None:
-                crop = f"crop-{number}-{len(crops) + 1}.png"
-                zoom_crop(plain, citation.box).save(folder / crop)
-                crops.append(crop)
+        crops = [
+            _save(zoom_crop(plain, citation.box), folder, f"crop-{number}-{index}.png")
+            for index, citation in enumerate((c for c in cited if c.box is not None), start=1)
+            if citation.box is not None
+        ]
+        gazes = [
+            _save(library.crop(page, crop), folder, f"gaze-{number}-{index}.png")
+            for index, (crop, _) in enumerate(gazed, start=1)
+        ]
         if first is None:
             first = (shown, cited[0] if cited else None, plain)
         found = next((c.document for c in cited), None) or _name(result, page)
@@ -78,7 +88,8 @@ def write_explanation(
                 "page": page.page,
                 "picture": name,
                 "crops": crops,
-                "heat": None if heat is None else "similarity",
+                "gazes": gazes,
+                "heat": None if heat is None else kind,
             }
         )
     if first is not None:
@@ -89,6 +100,34 @@ def write_explanation(
     )
     (folder / "index.html").write_text(_html(report), encoding="utf-8")
     return report
+
+
+def gaze_strength(
+    result: AskResult, page: PageId, size: tuple[int, int]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]] | None:
+    """The map of the turn's look at ``page``, as :func:`similarity_strength` gives it; ``None`` without."""
+    for step in result.steps:
+        spots = [PageId(p["document_id"], p["page"]) for p in step.detail.get("pages", ())]
+        if "look" in step.detail and spots == [page]:
+            found = SaliencyMap.from_json(step.detail["look"]["map"])
+            strength = found.values / found.values.max()
+            return strength.astype(np.float32), np.array(found.grid.boxes(*size), np.int64)
+    return None
+
+
+def _gazes(result: AskResult, page: PageId) -> list[tuple[Box, Box]]:
+    """(what the crop showed, the place in it) of every gaze into ``page``."""
+    found = []
+    for step in result.steps:
+        if step.action == "gaze" and PageId(**step.detail["pages"][0]) == page:
+            pairs = zip(step.detail["crops"], step.detail["boxes"], strict=True)
+            found += [(Box(*crop), Box(*box)) for crop, box in pairs]
+    return found
+
+
+def _save(picture: Image.Image, folder: Path, name: str) -> str:
+    picture.save(folder / name)
+    return name
 
 
 def _card(
@@ -161,6 +200,7 @@ def _html(report: dict[str, Any]) -> str:
         if quote:
             parts.append(f"<div>“{html.escape(quote)}”</div>")
         parts += [f'<img src="{name}" alt="evidence">' for name in page["crops"]]
+        parts += [f'<img src="{name}" alt="what the model looked at closely">' for name in page["gazes"]]
         parts.append(f'<img src="{page["picture"]}" alt="{title} with heat map"></section>')
     parts.append(f"<section><strong>Steps</strong><ol>{_steps(report['steps'])}</ol></section></html>\n")
     return "\n".join(parts)
@@ -169,7 +209,9 @@ def _html(report: dict[str, Any]) -> str:
 def _steps(steps: Sequence[dict[str, Any]]) -> str:
     items = []
     for step in steps:
-        rest = {key: value for key, value in step.items() if key not in ("action", "hits")}
+        rest = {key: value for key, value in step.items() if key not in ("action", "hits", "look")}
+        if "look" in step:
+            rest["look"] = {key: value for key, value in step["look"].items() if key != "map"}
         detail = html.escape(json.dumps(rest, ensure_ascii=False))
         items.append(f"<li><strong>{step['action']}</strong> <code>{detail}</code></li>")
     return "\n".join(items)

@@ -11,14 +11,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra_rag.errors import NotFoundError, UsageError
+from hydra_rag.errors import UsageError
 from hydra_rag_agents.events import Event
-from hydra_rag_agents.history import Conversation, pasts, turn_json
+from hydra_rag_agents.history import Conversation, pasts
 from hydra_rag_agents.library import CollectionLibrary
 from hydra_rag_agents.loop import run
 from hydra_rag_agents.memory import Past, follow_up
 from hydra_rag_agents.reader import ModelReader
-from hydra_rag_agents.result import AskResult, collect, load_image, make_settings, query_item
+from hydra_rag_agents.result import AskResult, collect, load_image, make_settings
 from hydra_rag_agents.state import AskSettings, Turn
 
 if TYPE_CHECKING:
@@ -169,11 +169,33 @@ class HydraRAG:
         image: Image.Image | str | Path | None = None,
         k: int = 10,
         mode: str = "hybrid",
+        gaze: str = "auto",
         documents: Sequence[str] | None = None,
     ) -> list[Hit]:
-        """The ``k`` best pages for text, an image, or both."""
-        item = query_item(query, load_image(image))
-        return self.collection.search(item, k, mode=mode, documents=documents)  # type: ignore[arg-type]
+        """The ``k`` best pages for text, an image, or both.
+
+        ``gaze``: with text and an image, search also with the part of the image that the text is about:
+        where it helps (``auto``), ``never`` or ``always``.
+        """
+        return self.search_steps(query, image=image, k=k, mode=mode, gaze=gaze, documents=documents)[0]
+
+    def search_steps(
+        self,
+        query: str | None = None,
+        *,
+        image: Image.Image | str | Path | None = None,
+        k: int = 10,
+        mode: str = "hybrid",
+        gaze: str = "auto",
+        documents: Sequence[str] | None = None,
+    ) -> tuple[list[Hit], list[dict[str, Any]]]:
+        """As :meth:`search`, with the steps that led there."""
+        from hydra_rag_agents.seeking import seek
+
+        picture = load_image(image)
+        return seek(
+            self.collection, self._reader, query, picture, k=k, mode=mode, gaze=gaze, documents=documents
+        )
 
     def ask(
         self,
@@ -254,30 +276,9 @@ class HydraRAG:
         Nothing is stored. Each entry: the stored turn, the new ``replay`` (status, answer, steps,
         citations) and ``same``, whether steps, answer and citations agree; ``reason`` where they can't.
         """
-        talk = self.conversation
-        turns = talk.turns(session_id)
-        if turn_id is not None and turn_id not in [turn.turn_id for turn in turns]:
-            raise NotFoundError(f"Session {session_id} has no turn {turn_id}.")
-        out = []
-        for index, stored in enumerate(turns):
-            if turn_id is not None and stored.turn_id != turn_id:
-                continue
-            settings = AskSettings.from_json(stored.settings)
-            turn = follow_up(Turn(stored.question, settings, talk.image(stored)), pasts(turns[:index]))
-            with closing(run(CollectionLibrary(self.collection), self._reader, turn)) as events:
-                result = collect(events, None, session_id, stored.turn_id)
-            before, again = turn_json(stored), result.to_json()
-            keys = ("status", "answer", "citations", "steps")
-            reason = None
-            if stored.status not in ("answered", "not_found"):
-                reason = f"The turn ended as {stored.status}."
-            elif stored.fingerprint != self._reader.fingerprint:
-                reason = "The turn was answered by another model."
-            same = all(before[key] == again[key] for key in keys)
-            out.append(
-                {**before, "replay": {key: again[key] for key in keys}, "same": same, "reason": reason}
-            )
-        return out
+        from hydra_rag_agents.replaying import replay
+
+        return replay(self.conversation, self.collection, self._reader, session_id, turn_id)
 
     def close(self) -> None:
         """Free the model and the store. Closing twice does nothing."""

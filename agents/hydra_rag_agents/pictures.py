@@ -20,6 +20,7 @@ _INK = (24, 28, 38)
 _MUTED = (104, 112, 128)
 _PAPER = (246, 247, 250)
 _ACCENT = (220, 38, 73)
+_GAZE = (70, 40, 140)
 # Anchors of the heat colours, from cold to hot (transparent to opaque).
 _STOPS = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 _COLOURS = np.array([(70, 40, 140), (150, 40, 150), (225, 70, 95), (250, 145, 45), (255, 225, 90)], float)
@@ -62,14 +63,21 @@ def heat_overlay(
     return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
 
 
-def page_picture(page: Image.Image, boxes: Sequence[Box]) -> Image.Image:
-    """``page`` with a numbered frame round every box."""
+def page_picture(page: Image.Image, boxes: Sequence[Box], gazes: Sequence[Box] = ()) -> Image.Image:
+    """``page`` with a numbered frame round every box, and a thin one round everything gazed at."""
     from PIL import Image, ImageDraw
 
     scale = max(1.0, page.width / 900)
     canvas = page.convert("RGB").copy()
     tint = Image.new("RGBA", canvas.size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(tint)
+    for box in gazes:
+        edge = box.clip(*canvas.size)
+        draw.rectangle(
+            (edge.left, edge.top, edge.right - 1, edge.bottom - 1),
+            outline=(*_GAZE, 255),
+            width=max(2, round(2 * scale)),
+        )
     for number, box in enumerate(boxes, start=1):
         frame = box.pad(round(6 * scale)).clip(*canvas.size)
         draw.rounded_rectangle(

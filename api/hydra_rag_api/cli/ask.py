@@ -80,11 +80,12 @@ def register(app: typer.Typer) -> None:
         cli.given["mode"] = mode
         chosen = cli.settings.mode
         with cli.rag() as rag:
-            hits = rag.search(query, image=image, k=k, mode=chosen, documents=document)
+            hits, steps = rag.search_steps(
+                query, image=image, k=k, mode=chosen, gaze=gaze, documents=document
+            )
         from hydra_rag_agents.library import hit_json
 
         found = [hit_json(hit) for hit in hits]
-        step = {"action": "search", "query": query, "image": image is not None, "mode": chosen, "k": k}
 
         def human(console: Console) -> None:
             if not found:
@@ -96,7 +97,7 @@ def register(app: typer.Typer) -> None:
                 sources = ", ".join(f"{n} #{s['rank']}" for n, s in hit["sources"].items())
                 console.print(f"   {hit['score']:.4g}  ({sources})", style="dim", markup=False)
 
-        cli.out.result({"hits": found, "steps": [step]}, human)
+        cli.out.result({"hits": found, "steps": steps}, human)
 
     @command(
         app,

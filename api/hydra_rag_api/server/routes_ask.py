@@ -121,10 +121,12 @@ async def search(services: Served, engine: Engine, request: Request, body: Searc
         if body.image is None
         else await anyio.to_thread.run_sync(decode_image, body.image, services.settings)
     )
-    item = query_item(body.query, image)
+    query_item(body.query, image)  # refuses empty queries before anything waits
 
     def work() -> list[dict[str, Any]]:
-        hits = engine.collection.search(item, body.k, mode=body.mode, documents=body.documents)
+        hits = engine.search(
+            body.query, image=image, k=body.k, mode=body.mode, gaze=body.gaze, documents=body.documents
+        )
         return [hit_json(hit) for hit in hits]
 
     hits = await until_disconnect(request, in_thread(services, engine.tenant, work))

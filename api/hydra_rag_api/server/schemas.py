@@ -165,6 +165,7 @@ class SearchRequest(_In):
     image: DataUri | None = None
     k: Int = Field(10, ge=1, le=100)
     mode: Mode = "hybrid"
+    gaze: Gaze = Field("auto", description="With words and an image: search with the part they are about.")
     documents: Annotated[list[Id], Field(max_length=100)] | None = None
 
 

@@ -1,0 +1,58 @@
+"""Search with text, an image, or both; with both, the part of the image that the words are about counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hydra_rag_agents.actions import queries
+from hydra_rag_agents.fuse import fuse
+from hydra_rag_agents.library import CollectionLibrary
+from hydra_rag_agents.looking import look
+from hydra_rag_agents.moves import Search
+from hydra_rag_agents.result import query_item
+from hydra_rag_agents.state import AskSettings, Turn
+from hydra_rag_agents.steps import look_step
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hydra_rag_agents.ports import Reader
+    from hydra_rag_indexing.collection import Collection
+    from hydra_rag_indexing.search import Hit
+
+__all__ = ["seek"]
+
+
+def seek(
+    collection: Collection,
+    reader: Reader,
+    query: str | None,
+    image: Image.Image | None,
+    *,
+    k: int,
+    mode: str,
+    gaze: str,
+    documents: Sequence[str] | None = None,
+) -> tuple[list[Hit], list[dict[str, Any]]]:
+    """(the ``k`` best pages, steps). ``gaze``: with text and an image, look at the image first and search
+    with its crop beside the whole: ``auto`` where the gate says that it pays, ``always``, or ``never``."""
+    item = query_item(query, image)
+    settings = AskSettings(k=k, mode=mode, gaze=gaze)  # type: ignore[arg-type]
+    steps: list[dict[str, Any]] = []
+    items = [item]
+    boxes: tuple[Any, ...] = ()
+    if query and query.strip() and image is not None and gaze != "never" and mode != "text":
+        turn = Turn(query, settings, image)
+        found = look(CollectionLibrary(collection), reader, turn, None)
+        steps.append(look_step(None, found, reader.look_tokens(query)).to_json())
+        boxes = tuple(s.box for s in reader.gate.worth(found, always=gaze == "always")[:1])
+        items = queries(turn, Search(k, mode, boxes))
+    rankings = [
+        collection.search(one, k, mode=settings.mode, documents=documents)  # type: ignore[arg-type]
+        for one in items
+    ]
+    step = {"action": "search", "query": query, "image": image is not None, "mode": mode, "k": k}
+    if boxes:
+        step["crops"] = [list(box) for box in boxes]
+    return fuse(rankings)[:k], [*steps, step]
