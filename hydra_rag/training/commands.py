@@ -73,21 +73,22 @@ def train_adapter_on(
         elif engine.retrieval is None or engine.retrieval.spec.dim != dim:
             engine.new_adapter(dim, rank=rank, alpha=rank, seed=seed)
         options = AdapterTraining(minutes=minutes, steps=steps, lr=lr, page_tokens=page_tokens)
-        losses = train_adapter(
-            engine, pages.batches(seed, batch), out, options, _logger(out.with_suffix(".log"))
-        )
+        log = out.with_suffix(".log")
+        losses = train_adapter(engine, pages.batches(seed, batch), out, options, _logger(log))
     finally:
         engine.close()
     tenth = max(1, len(losses) // 10)
+    curve = draw_curve(log.parent, log.stem, title="retrieval adapter")
     return {
         "adapter": str(out),
+        "curve": None if curve is None else str(curve),
         "steps": len(losses),
         "first_loss": sum(losses[:tenth]) / tenth if losses else None,
         "last_loss": sum(losses[-tenth:]) / tenth if losses else None,
     }
 
 
-def draw_curve(run: Path, stage: str) -> Path | None:
+def draw_curve(run: Path, stage: str, title: str | None = None) -> Path | None:
     """A picture of the stage's log, ``run/<stage>.png``; needs matplotlib (extra ``train``)."""
     try:
         import matplotlib
@@ -104,7 +105,7 @@ def draw_curve(run: Path, stage: str) -> Path | None:
         if name != "width":
             axes.plot([m for m, _ in points], [v for _, v in points], label=name)
     axes.set_xlabel("minutes")
-    axes.set_title(f"nano: {stage}")
+    axes.set_title(title or f"nano: {stage}")
     axes.legend(fontsize=7)
     figure.tight_layout()
     target = run / f"{stage}.png"
