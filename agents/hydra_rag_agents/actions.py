@@ -13,13 +13,13 @@ from hydra_rag_agents.looking import crop_page, frame, words_in
 from hydra_rag_agents.moves import Draft, Gaze, Glance, Search, View
 from hydra_rag_agents.ports import Library, Reader, Reading
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
-from hydra_rag_agents.state import Candidate, Cost, PageId, Turn
+from hydra_rag_agents.state import Candidate, Cost, PageId, ReaderProfile, Turn
 from hydra_rag_agents.text_context import choose_lines, relevant_lines
 
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Prepared", "begin", "drafted", "prepare", "search"]
+__all__ = ["Prepared", "begin", "drafted", "evidence_lines", "prepare", "queries", "search"]
 
 
 #: Evidence-bound answers may come from so many times the text that the prompt shows.
@@ -122,11 +122,8 @@ def prepare(
     whole = len(pages) if beside else 0
     tokens = reader.tokens(whole + len(boxes) + own, text, new)
     lines: tuple[str, ...] = ()
-    if profile.bound and turn.settings.text_layer:
-        most = _BOUND * profile.text_chars // max(1, len(pages))
-        lines = tuple(
-            line.text for page in pages for line in relevant_lines(shown[page], turn.search_text, most)
-        )
+    if turn.settings.text_layer:
+        lines = evidence_lines(profile, [shown[page] for page in pages], turn.search_text)
     return Prepared(
         pages,
         text,
@@ -139,6 +136,14 @@ def prepare(
         blanked,
         own,
     )
+
+
+def evidence_lines(profile: ReaderProfile, pages: Sequence[Sequence[Word]], question: str) -> tuple[str, ...]:
+    """The lines that a bound model's answer must be a part of: more of the pages than their prompt shows."""
+    if not profile.bound:
+        return ()
+    most = _BOUND * profile.text_chars // max(1, len(pages))
+    return tuple(line.text for words in pages for line in relevant_lines(words, question, most))
 
 
 def _words(library: Library, page: PageId, frames: Sequence[Box], blanked: Sequence[Box]) -> Sequence[Word]:

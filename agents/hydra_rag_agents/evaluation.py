@@ -17,8 +17,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 from hydra_rag.lines import Line, group_lines
 from hydra_rag.metrics import anls, edit_distance, exact_match, mean, ndcg, recall
 from hydra_rag.values import QueryItem
+from hydra_rag_agents.actions import evidence_lines
 from hydra_rag_agents.eval_data import EvalPage, EvalQuery, open_image, read_pages, read_queries
+from hydra_rag_agents.gate_eval import GateFigures
 from hydra_rag_agents.gaze_eval import GazeFigures
+from hydra_rag_agents.memo import MemoReader
 from hydra_rag_agents.prompts import READ_PROMPT, glance_prompt, says_not_found
 from hydra_rag_agents.reader import ModelReader
 from hydra_rag_agents.state import AskSettings, Turn
@@ -59,23 +62,25 @@ def evaluate_folder(
     out: Path | None = None,
     limit: int | None = None,
     text_layer: bool = False,
+    gate: bool = True,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """The report of design "Evaluation folder"; writes ``predictions.jsonl`` to ``out`` (the folder).
+    """The report on an evaluation folder; writes ``predictions.jsonl`` to ``out`` (default: the folder).
 
     ``limit``: only the first pages, and the queries about them. ``text_layer``: answers may also use the
-    words. Raises :class:`UsageError` for a folder that is not one.
+    words. ``gate``: also answer every question with closer looks, always and where the gate says so (about
+    five times the work). Raises :class:`UsageError` for a folder that is not one.
     """
     pages = read_pages(folder)[:limit]
     known = {page.image for page in pages}
     queries = [q for q in read_queries(folder, _all_names(folder)) if q.relevant <= known]
-    reader = ModelReader(lambda: model)
+    reader = MemoReader(ModelReader(lambda: model))
     target = out or folder
     target.mkdir(parents=True, exist_ok=True)
     vectors: dict[str, MultiVector] = {}
     reading = _Reading()
     answers = _Answers()
-    gaze = GazeFigures(model)
+    gaze, gates = GazeFigures(model), GateFigures(reader)
     with (target / "predictions.jsonl").open("w", encoding="utf-8") as log:
         for done, page in enumerate(pages, start=1):
             image = open_image(folder, page.image)
@@ -89,6 +94,10 @@ def evaluate_folder(
                 looked = gaze.look(page, image, page.questions[index], vectors[page.image])
                 if looked is not None:
                     _log(log, looked)
+                if gate:
+                    question = page.questions[index]
+                    _log(log, gates.ask(page, image, question, vectors[page.image], text_layer=text_layer))
+            reader.forget()
             if progress is not None:
                 progress(done, len(pages))
         retrieval = _retrieve(folder, model, pages, queries, vectors, log)
@@ -96,7 +105,7 @@ def evaluate_folder(
         "reading": reading.report(),
         "answers": answers.report(),
         "retrieval": retrieval,
-        "gaze": gaze.report(),
+        "gaze": gaze.report(gates.report() if gates.records else None),
         "pages": len(pages),
         "model": model.name,
     }
@@ -160,7 +169,7 @@ class _Answers:
         profile = reader.profile
         text = choose_lines(page.words, asked.question, profile.text_chars) if text_layer else ""
         prompt = glance_prompt(profile, Turn(asked.question, AskSettings()), [(page.image, text)])
-        lines = [line.text for line in group_lines(page.words)] if text_layer and profile.bound else []
+        lines = evidence_lines(profile, [page.words], asked.question) if text_layer else ()
         reading = reader.read([image], prompt, max_new_tokens=profile.max_new_tokens, seed=0, evidence=lines)
         for _ in reading:
             pass

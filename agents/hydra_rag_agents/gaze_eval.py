@@ -74,14 +74,14 @@ class GazeFigures:
             "regions": [list(box) for box in chosen],
         }
 
-    def report(self) -> dict[str, Any] | None:
-        """``None`` where nothing had boxes. What needs a controller is null."""
-        if not self._scores:
+    def report(self, gates: dict[str, Any] | None = None) -> dict[str, Any] | None:
+        """``None`` where nothing was asked. ``gates``: figures of the agent with and without gazes."""
+        if not self._scores and gates is None:
             return None
         part: dict[str, Any] = {key: mean([s[key] for s in self._scores]) for key in COLUMNS}
         for mode in ("never", "always", "auto"):
             part |= {f"exact_match_{mode}": None, f"tokens_{mode}": None}
-        return {**part, "n": len(self._scores)}
+        return {**part, **(gates or {}), "n": len(self._scores)}
 
 
 def gaze_targets(folder: Path, limit: int | None = None) -> list[tuple[EvalPage, EvalQuestion]]:

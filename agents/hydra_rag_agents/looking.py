@@ -83,7 +83,14 @@ def crop_page(
     else:
         tall = line_height(library.image(page).crop(box))
     wanted = profile.text_px / tall if tall else 1.0
-    return library.crop(page, box, min(profile.crop_scale, max(_LEAST, wanted)))
+    scale = min(profile.crop_scale, max(_LEAST, wanted))
+    crop = library.crop(page, box, scale)
+    size = (round(box.width * scale), round(box.height * scale))
+    if crop.width < size[0] - 1:  # a file of pixels has no more of them: small print is enlarged
+        from PIL import Image
+
+        crop = crop.resize(size, Image.Resampling.LANCZOS)
+    return crop
 
 
 def words_in(words: Sequence[Word], boxes: Sequence[Box]) -> list[Word]:

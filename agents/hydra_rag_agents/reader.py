@@ -59,10 +59,10 @@ def image_message(images: Sequence[Image.Image], text: str) -> list[dict[str, An
 class ModelReader:
     """The answer view and the query embedding of a model that is loaded on first use."""
 
-    def __init__(self, model: Callable[[], HydraModel]) -> None:
+    def __init__(self, model: Callable[[], HydraModel], calibration: Calibration | None = None) -> None:
         self._model = model
         self._profile: ReaderProfile | None = None
-        self._calibration: Calibration | None = None
+        self._calibration = calibration
 
     @property
     def profile(self) -> ReaderProfile:

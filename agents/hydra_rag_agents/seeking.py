@@ -48,11 +48,14 @@ def seek(
         steps.append(look_step(None, found, reader.look_tokens(query)).to_json())
         boxes = tuple(s.box for s in reader.gate.worth(found, always=gaze == "always")[:1])
         items = queries(turn, Search(k, mode, boxes))
-    rankings = [
-        collection.search(one, k, mode=settings.mode, documents=documents)  # type: ignore[arg-type]
-        for one in items
-    ]
-    step = {"action": "search", "query": query, "image": image is not None, "mode": mode, "k": k}
+    rankings = [collection.search(one, k, mode=settings.mode, documents=documents) for one in items]
+    step: dict[str, Any] = {
+        "action": "search",
+        "query": query,
+        "image": image is not None,
+        "mode": mode,
+        "k": k,
+    }
     if boxes:
         step["crops"] = [list(box) for box in boxes]
     return fuse(rankings)[:k], [*steps, step]

@@ -249,7 +249,8 @@ def test_evaluation_of_a_folder(command: Command, tiny: Path, tmp_path: Path) ->
     assert gaze["n"] == 2
     for figure in ("pointing", "energy_in_box", "auroc", "iou@0.5", "coverage", "area"):
         assert 0 <= gaze[figure] <= 1
-    assert gaze["exact_match_auto"] is None
+    assert gaze["exact_match_auto"] is not None
+    assert gaze["tokens_never"] < gaze["tokens_always"]
     assert 0 <= report["reading"]["char_accuracy"] <= 1
     assert {"exact_match", "anls", "unanswerable_recognised", "false_refusals", "n"} <= set(report["answers"])
     assert report["answers"]["n"] == 4
@@ -257,7 +258,7 @@ def test_evaluation_of_a_folder(command: Command, tiny: Path, tmp_path: Path) ->
     assert report["retrieval"]["visual"]["recall@5"] == 1.0
     lines = (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     kinds = [json.loads(line)["kind"] for line in lines]
-    counts = {"reading": 4, "answer": 4, "gaze": 2, "retrieval": 4}
+    counts = {"reading": 4, "answer": 4, "gaze": 2, "gate": 4, "retrieval": 4}
     assert {kind: kinds.count(kind) for kind in set(kinds)} == counts
     people = command("eval", folder, "--model", tiny)
     assert people.code == 0, people.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -34,6 +35,9 @@ def register(group: typer.Typer) -> None:
             Path | None,
             typer.Option("--out", dir_okay=False, help="File to write (gaze.json beside the adapter)."),
         ] = None,
+        gate: Annotated[
+            bool, typer.Option("--gate", help="Also choose when a closer look pays (asks every question).")
+        ] = False,
     ) -> None:
         """Choose the layers, heads and filters that find evidence best.
 
@@ -42,19 +46,25 @@ def register(group: typer.Typer) -> None:
         """
         from hydra_rag.saliency.calibrate import calibrate as choose
         from hydra_rag.saliency.calibration import calibration_path
+        from hydra_rag_agents.gate_eval import calibrated_gate
         from hydra_rag_agents.gaze_eval import boxed_samples
 
         samples = boxed_samples(folder, limit)
         with cli.model() as model, page_progress(cli.out, "Looks") as tell:
             made = choose(model, samples, progress=tell)
             path = out or calibration_path(model)
-        made.save(path)
+            made.save(path)
+            if gate:
+                with page_progress(cli.out, "Questions") as count:
+                    made = replace(made, gate=calibrated_gate(folder, model, made, limit, progress=count))
+                made.save(path)
         report: dict[str, Any] = {
             "path": str(path),
             "layers": list(made.layers),
             "generic": made.generic,
             "floor": made.floor,
             "filters": list(made.filters or ()),
+            "gate": made.gate,
             "measured": made.measured,
         }
 

@@ -53,8 +53,12 @@ def register(app: typer.Typer) -> None:
                 "--text", help="Also give the words of the page to the model (default: pixels alone)."
             ),
         ] = False,
+        gate: Annotated[
+            bool,
+            typer.Option("--gate/--no-gate", help="Also answer with closer looks: never, always, gated."),
+        ] = True,
     ) -> None:
-        """Measure reading, answers and retrieval of a model on a folder of pages.
+        """Measure reading, answers, gaze and retrieval of a model on a folder of pages.
 
         Answers come from pixels alone. Every prediction is written to predictions.jsonl.
         """
@@ -68,7 +72,9 @@ def register(app: typer.Typer) -> None:
             page_progress(cli.out, "Pages") as tell,
         ):
             target = out or (Path.cwd() if folder is None else None)
-            report = evaluate_folder(pages, model, out=target, limit=limit, text_layer=text, progress=tell)
+            report = evaluate_folder(
+                pages, model, out=target, limit=limit, text_layer=text, gate=gate, progress=tell
+            )
         cli.out.result(report, lambda console: _print_report(console, report))
 
     group = typer.Typer(help="Train the built-in model or a retrieval adapter.", no_args_is_help=True)
