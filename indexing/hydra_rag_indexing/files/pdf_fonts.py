@@ -122,7 +122,10 @@ class BoxFace:
 
 
 class Fonts:
-    """The faces of one rendered document. Build it with all of the document's characters."""
+    """The faces of one rendered document. Build it with all of the document's characters.
+
+    ``boxed``: those that no font has.
+    """
 
     def __init__(self, characters: set[str]) -> None:
         self.base: dict[str, LatinFace] = {name: LatinFace(name) for name in _BASE}
@@ -137,6 +140,7 @@ class Fonts:
                 mine = [char for char in rest if ord(char) < 0x10000 and ord(char) in font.glyphs]
                 self.other.update(dict.fromkeys(mine, face))
                 rest = [char for char in rest if char not in self.other]
+        self.boxed = rest
         for start in range(0, len(rest), 255):
             box = BoxFace("".join(rest[start : start + 255]))
             self.faces.append(box)

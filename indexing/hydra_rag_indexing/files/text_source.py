@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import unicodedata
 
+from hydra_rag_indexing.files.arabic import is_form, join_letters
 from hydra_rag_indexing.files.limits import Limits
 from hydra_rag_indexing.files.pdf_fonts import CODE, REGULAR, Fonts
 from hydra_rag_indexing.files.pdf_source import PdfSource
@@ -24,9 +25,10 @@ class TextSource(PdfSource):
         text = decode(data)
         if not text.strip():
             raise Refused("empty", "the file holds no text; nothing to index")
-        blocks = _blocks(text, family)
-        characters = {char for block in blocks for char in _characters(block)}
-        fonts = Fonts(characters)
+        blocks, fonts = _prepared(join_letters(text), family)
+        if any(is_form(char) for char in fonts.boxed):
+            # No font here has the joined forms: separate letters are better than boxes.
+            blocks, fonts = _prepared(text, family)
         pages = typeset(blocks, fonts, limits.pages)
         if not pages:
             raise Refused("empty", "the file shows no text; nothing to index")
@@ -59,6 +61,11 @@ def decode(data: bytes) -> str:
         if char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")
     }
     return "".join(char if char in keep else "" for char in text)
+
+
+def _prepared(text: str, family: str) -> tuple[list[Block | Table | Rule], Fonts]:
+    blocks = _blocks(text, family)
+    return blocks, Fonts({char for block in blocks for char in _characters(block)})
 
 
 def _blocks(text: str, family: str) -> list[Block | Table | Rule]:
