@@ -45,7 +45,8 @@ __all__ = [
 Packed: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[np.int64]]
 Rows: TypeAlias = Union["torch.Tensor", npt.NDArray[Any]]
 
-_BLOCK_ELEMENTS = 4 << 20  # widened rows and score matrices of a block stay below this many numbers
+_BLOCK_ELEMENTS = 1 << 19  # widened rows and scores of a block: what the processor's own cache holds
+_DEVICE_ELEMENTS = 1 << 24  # the same on a GPU
 _scratch = threading.local()
 
 
@@ -101,11 +102,10 @@ def packed_scores(query: Rows, matrix: torch.Tensor, offsets: npt.NDArray[np.int
     if len(lengths) and lengths.min() < 1:
         raise ValueError("every page needs at least one vector")
     scores = np.empty(len(lengths), np.float32)
-    limit = max(1, _BLOCK_ELEMENTS // max(q.shape))
-    qt = q.T.contiguous()
-    for first, last in _blocks(offsets, limit):
+    elements = _BLOCK_ELEMENTS if matrix.device.type == "cpu" else _DEVICE_ELEMENTS
+    for first, last in _blocks(offsets, max(1, elements // max(q.shape))):
         rows = _widened(matrix[int(offsets[first]) : int(offsets[last])])
-        scores[first:last] = _segment_max_sum(rows @ qt, lengths[first:last]).cpu().numpy()
+        scores[first:last] = _best_sums(q @ rows.T, lengths[first:last])
     return scores
 
 
@@ -119,7 +119,7 @@ def exact_scores(query: Rows, pages: Sequence[Rows]) -> FloatArray:
     if not pages:
         return np.empty(0, np.float32)
     q = _tensor(query)
-    qt = q.to("cpu", torch.float64).T.contiguous()
+    double = q.to("cpu", torch.float64)
     parts = [_tensor(p) for p in pages]
     if any(p.ndim != 2 or not len(p) or p.shape[1] != q.shape[1] for p in parts) or not len(q):
         raise ValueError("query and pages must be [n, dim] of one dim, each with at least one vector")
@@ -131,7 +131,7 @@ def exact_scores(query: Rows, pages: Sequence[Rows]) -> FloatArray:
         # Through float32 first: torch widens half precision to float32 several times faster than to float64.
         rows = torch.cat([p.cpu() for p in parts[first:last]])
         rows = (rows if rows.dtype == torch.float64 else rows.float()).double()
-        scores[first:last] = _segment_max_sum(rows @ qt, lengths[first:last]).float().numpy()
+        scores[first:last] = _best_sums(double @ rows.T, lengths[first:last])
     return scores
 
 
@@ -192,14 +192,16 @@ def _widened(rows: torch.Tensor) -> torch.Tensor:
     return buffer[:need].view(rows.shape).copy_(rows)
 
 
-def _segment_max_sum(sims: torch.Tensor, lengths: npt.NDArray[np.int64]) -> torch.Tensor:
-    """[rows, q] -> [pages]: maximum over each page's rows, summed over q."""
+def _best_sums(sims: torch.Tensor, lengths: npt.NDArray[np.int64]) -> FloatArray:
+    """[q, rows] -> [pages]: maximum over each page's rows, summed over q."""
     import torch
 
-    pages, q = len(lengths), sims.shape[1]
-    if pages == 1:
-        return sims.amax(0).sum(0, keepdim=True)
-    owner = torch.repeat_interleave(torch.arange(pages), torch.from_numpy(lengths)).to(sims.device)
-    best = sims.new_full((pages, q), -torch.inf)
-    best.scatter_reduce_(0, owner[:, None].expand(-1, q), sims, "amax")
-    return best.sum(1)
+    if sims.device.type == "cpu":
+        starts = np.cumsum(lengths) - lengths
+        best: FloatArray = np.maximum.reduceat(sims.numpy(), starts, axis=1).sum(0)
+        return best
+    owner = torch.repeat_interleave(torch.from_numpy(lengths).to(sims.device))
+    grid = sims.new_full((len(sims), len(lengths)), -torch.inf)
+    grid.scatter_reduce_(1, owner.expand(len(sims), -1), sims, "amax")
+    summed: FloatArray = grid.sum(0).cpu().numpy()
+    return summed

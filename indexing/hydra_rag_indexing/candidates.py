@@ -13,7 +13,7 @@ How far a row walks is a budget of postings, not a number of lists: rows that ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,12 +29,11 @@ from hydra_rag_indexing.centroids import (
     unit_rows,
 )
 from hydra_rag_indexing.page_table import IntArray, PageTable
-
-if TYPE_CHECKING:
-    import torch
+from hydra_rag_indexing.probe import Probe, quantised
 
 __all__ = ["FirstStage", "Lists", "train", "typed_settings"]
 
+_SETTINGS = {"budget", "candidates", "caution", "stretch", "recall", "trained_rows", "fit"}
 _MOST_LISTS = 160  # a row never walks more
 _DENSE = 4 << 20  # numbers in the row x page matrix of a block of query rows
 
@@ -68,32 +67,34 @@ class Lists:
 class FirstStage:
     """Immutable. ``covered`` says for every position of the page table whether the lists hold it.
 
-    ``centroids``: float32 [n, dim], scaled so that a dot product estimates that of the vectors around it.
+    ``probe``: the centroids, scaled so that a dot product estimates that of the vectors around one.
     ``budget``: postings that each query row walks, as a share of the pages. ``candidates``: pages to score
-    exactly for ten hits; ``caution``: when to score more (see :func:`hydra_rag_indexing.rerank.enough`).
+    for ten hits; ``caution``: when to score more (see :func:`hydra_rag_indexing.rerank.enough`), up to
+    ``stretch`` times as many. ``recall``: measured on queries that did not choose these settings.
     ``trained_rows``: vectors there were at training; ``fit``: their mean similarity to
     their centroid.
     """
 
     def __init__(
         self,
-        centroids: FloatArray,
+        probe: Probe,
         lists: Lists,
         covered: npt.NDArray[np.bool_],
         *,
         budget: float = 0.2,
         candidates: int = 100,
         caution: float = 1.5,
+        stretch: float = 4.0,
+        recall: float = 0.0,
         trained_rows: int = 0,
         fit: float = 1.0,
     ) -> None:
-        import torch
-
-        self.centroids, self.lists, self.covered = centroids, lists, covered
+        self.probe, self.lists, self.covered = probe, lists, covered
         self.budget, self.candidates, self.caution = budget, candidates, caution
+        self.stretch, self.recall = stretch, recall
         self.trained_rows, self.fit = trained_rows, fit
-        self._torch: torch.Tensor = torch.from_numpy(centroids)
         self._lengths = np.diff(lists.starts)
+        self._mean_length = max(1.0, float(self._lengths.mean()))
         self._assigner: Any = None
 
     @property
@@ -103,39 +104,40 @@ class FirstStage:
             "budget": self.budget,
             "candidates": self.candidates,
             "caution": self.caution,
+            "stretch": self.stretch,
+            "recall": self.recall,
             "trained_rows": self.trained_rows,
             "fit": self.fit,
         }
 
-    def tuned(self, budget: float, candidates: int, caution: float) -> FirstStage:
-        settings = {"budget": budget, "candidates": candidates, "caution": caution}
+    def tuned(self, **settings: float) -> FirstStage:
         return self._changed(self.lists, self.covered, settings)
 
     def _changed(
         self, lists: Lists, covered: npt.NDArray[np.bool_], settings: dict[str, float] | None = None
     ) -> FirstStage:
-        stage = FirstStage(self.centroids, lists, covered, **typed_settings(self.settings | (settings or {})))
+        stage = FirstStage(self.probe, lists, covered, **typed_settings(self.settings | (settings or {})))
         stage._assigner = self._assigner
         return stage
 
     @property
     def nbytes(self) -> int:
-        """Bytes as saved (centroids in half precision)."""
-        return self.centroids.nbytes // 2 + self.lists.nbytes
+        """Bytes as saved."""
+        return self.probe.codes.nbytes + self.probe.scale.nbytes + self.lists.nbytes
+
+    def most_lists(self, limit: float) -> int:
+        """How many lists a row walks at most to meet ``limit`` postings."""
+        return min(_MOST_LISTS, len(self._lengths), 8 + int(3 * limit / self._mean_length))
 
     def estimates(self, query: FloatArray, pages: int, budget: float | None = None) -> FloatArray:
         """Estimated MaxSim of positions 0 … pages - 1: float32 [pages]; comparable with each other only."""
-        import torch
-
         share = self.budget if budget is None else budget
         limit = max(64.0, share * pages)
         total = np.zeros(pages, np.float32)
         block = max(1, min(64, _DENSE // max(pages, 1)))
-        most = min(_MOST_LISTS, len(self.centroids))
+        most = self.most_lists(limit)
         for first in range(0, len(query), block):
-            rows = torch.from_numpy(query[first : first + block])
-            top = (rows @ self._torch.T).topk(most, dim=1, sorted=True)
-            scores, ids = top.values.numpy(), top.indices.numpy()
+            scores, ids = self.probe.top(query[first : first + block], most)
             lengths = self._lengths[ids]
             # Lists before the budget is spent, and the one that spends it.
             used = (np.cumsum(lengths, 1) - lengths) < limit
@@ -164,6 +166,14 @@ class FirstStage:
         summed: FloatArray = grid.reshape(rows, pages).sum(0)
         return summed
 
+    def first_batch(self, k: int) -> int:
+        """Pages to score at first for ``k`` hits."""
+        return int(max(self.candidates * max(1.0, k / 10) ** 0.7, 2 * k))
+
+    def most_pages(self, first: int) -> int:
+        """Pages to score at most when ``first`` were scored at first."""
+        return int(self.stretch * first)
+
     def grown(self, pages: int) -> FirstStage:
         """For a table that has more positions now; the new ones are not covered."""
         if pages == len(self.covered):
@@ -178,36 +188,27 @@ class FirstStage:
         kept = owners >= 0
         covered = np.zeros(pages, bool)
         covered[target[self.covered & (target >= 0)]] = True
-        return self._changed(Lists.make(owners[kept], centroids[kept], len(self.centroids)), covered)
+        return self._changed(Lists.make(owners[kept], centroids[kept], len(self._lengths)), covered)
 
     def with_pages(self, table: PageTable, positions: IntArray) -> tuple[FirstStage, float]:
         """Lists that also hold these positions; the centroids stay. Also their mean fit."""
-        owners, centroids, fit = self._assign(table, positions)
+        if not len(positions):
+            return self, self.fit
+        if self._assigner is None:
+            self._assigner = assigner(unit_rows(self.probe.codes.astype(np.float32)))
+        owners, centroids, fit = _assign(self._assigner, table, positions)
         old = self.lists.pairs()
         lists = Lists.make(
-            np.concatenate([old[0], owners]), np.concatenate([old[1], centroids]), len(self.centroids)
+            np.concatenate([old[0], owners]), np.concatenate([old[1], centroids]), len(self._lengths)
         )
         covered = self.covered.copy()
         covered[positions] = True
         return self._changed(lists, covered), fit
 
-    def _assign(self, table: PageTable, positions: IntArray) -> tuple[IntArray, IntArray, float]:
-        if self._assigner is None:
-            self._assigner = assigner(unit_rows(self.centroids))
-        owners, centroids, fits = [], [], []
-        for owner, rows in row_blocks(table, positions):
-            similarity, nearest = self._assigner.search(unit_rows(rows), 1)
-            owners.append(owner)
-            centroids.append(nearest[:, 0].astype(np.int64))
-            fits.append(similarity[:, 0])
-        if not owners:
-            return np.empty(0, np.int64), np.empty(0, np.int64), self.fit
-        return np.concatenate(owners), np.concatenate(centroids), float(np.concatenate(fits).mean())
-
 
 def typed_settings(settings: dict[str, float]) -> dict[str, Any]:
     """Keyword arguments of :class:`FirstStage` from saved settings. ``ValueError`` for unknown ones."""
-    if settings.keys() != {"budget", "candidates", "caution", "trained_rows", "fit"}:
+    if settings.keys() != _SETTINGS:
         raise ValueError(f"unknown settings {sorted(settings)}")
     return {n: int(v) if n in ("candidates", "trained_rows") else float(v) for n, v in settings.items()}
 
@@ -223,16 +224,23 @@ def train(table: PageTable, *, seed: int = 0) -> FirstStage:
     rng = np.random.default_rng(seed)
     sample = unit_rows(sample_rows(table, positions, 24 * count, rng))
     directions = two_level_kmeans(sample, count, seed)
-    stage = FirstStage(directions, Lists.make(*_no_pairs(), len(directions)), np.zeros(len(table), bool))
-    owners, nearest, fit = stage._assign(table, positions)
-    lists = Lists.make(owners, nearest, len(directions))
+    whole = assigner(directions)
+    owners, nearest, fit = _assign(whole, table, positions)
     scaled = directions * scales(table, positions, nearest, directions)[:, None]
     covered = np.zeros(len(table), bool)
     covered[positions] = True
-    made = FirstStage(scaled, lists, covered, trained_rows=table.live_rows, fit=fit)
-    made._assigner = stage._assigner
+    lists = Lists.make(owners, nearest, len(directions))
+    made = FirstStage(Probe(*quantised(scaled)), lists, covered, trained_rows=table.live_rows, fit=fit)
+    made._assigner = whole
     return made
 
 
-def _no_pairs() -> tuple[IntArray, IntArray]:
-    return np.empty(0, np.int64), np.empty(0, np.int64)
+def _assign(index: Any, table: PageTable, positions: IntArray) -> tuple[IntArray, IntArray, float]:
+    """Owner and nearest centroid of every row of these pages, and their mean similarity."""
+    owners, centroids, fits = [], [], []
+    for owner, rows in row_blocks(table, positions):
+        similarity, nearest = index.search(unit_rows(rows), 1)
+        owners.append(owner)
+        centroids.append(nearest[:, 0].astype(np.int64))
+        fits.append(similarity[:, 0])
+    return np.concatenate(owners), np.concatenate(centroids), float(np.concatenate(fits).mean())

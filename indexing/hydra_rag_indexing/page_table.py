@@ -54,6 +54,7 @@ class PageTable:
         self.max_norm = max((s.max_norm for s in self.segments), default=0.0)
         self._by_key = np.argsort(keys, kind="stable")
         self._sorted = keys[self._by_key]
+        self._verified = np.zeros(len(keys), bool)
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -157,6 +158,12 @@ class PageTable:
     def verify(self, positions: IntArray) -> None:
         """Compare the checksums of these pages (once per page and process). ``CorruptionError``."""
         owners = self.segment[positions]
-        for number in np.unique(owners):
+        used = np.flatnonzero(np.bincount(owners, minlength=len(self.segments)))
+        if self._verified[positions].all():
+            for number in used.tolist():
+                self.segments[number].check_present()
+            return
+        for number in used.tolist():
             some = positions[owners == number]
             self.segments[number].check_rows(self.start[some], self.count[some])
+        self._verified[positions] = True

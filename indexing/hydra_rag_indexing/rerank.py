@@ -14,14 +14,9 @@ from hydra_rag_indexing.page_table import IntArray, PageTable
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MOST_BATCHES", "best_first", "best_pages", "enough", "score_pages"]
+__all__ = ["best_first", "best_pages", "enough", "score_pages"]
 
-#: A query whose hits keep changing scores at most this many times the pages that an easy one does.
-MOST_BATCHES = 12
-
-_GATHER_ROWS = 1 << 16
-_KEPT = 8 << 20  # numbers in the buffer that a thread keeps
-_LONG_RUN = 4096  # rows; shorter runs are gathered, longer ones scored where they lie
+_CHUNK = 1 << 19  # numbers gathered at a time: what the processor's own cache holds
 
 _scratch = threading.local()
 
@@ -35,46 +30,48 @@ def score_pages(table: PageTable, query: FloatArray, positions: IntArray) -> Flo
     # In the order of the files: neighbours in a segment become one run, scored without copying.
     order = np.lexsort((table.start[positions], table.segment[positions]))
     at = positions[order]
-    segment, start, count = table.segment[at], table.start[at], table.count[at]
-    breaks = np.flatnonzero((segment[1:] != segment[:-1]) | (start[1:] != start[:-1] + count[:-1])) + 1
-    bounds = np.concatenate([[0], breaks, [len(at)]])
-    lengths = np.add.reduceat(count, bounds[:-1])
-    pending: list[int] = []
-    waiting = 0
-    for i in range(len(bounds) - 1):
-        first, last = int(bounds[i]), int(bounds[i + 1])
-        if lengths[i] >= _LONG_RUN:
-            begin = int(start[first])
-            rows = table.segments[int(segment[first])].vectors[begin : begin + int(lengths[i])]
-            offsets = np.concatenate([[0], np.cumsum(count[first:last])])
-            scores[order[first:last]] = packed_scores(query, rows, offsets)
-            continue
-        pending.extend(range(first, last))
-        waiting += int(lengths[i])
-        if waiting >= _GATHER_ROWS:
-            scores[order[pending]] = _gathered(table, query, at[pending])
-            pending, waiting = [], 0
-    if pending:
-        scores[order[pending]] = _gathered(table, query, at[pending])
+    ends = np.cumsum(table.count[at])
+    limit = max(1, _CHUNK // max(query.shape))
+    first = 0
+    while first < len(at):
+        base = int(ends[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, base + limit, side="right")))
+        some = at[first:last]
+        offsets = np.concatenate([[0], ends[first:last] - base])
+        scores[order[first:last]] = packed_scores(query, _gathered(table, some, offsets), offsets)
+        first = last
     return scores
 
 
-def _gathered(table: PageTable, query: FloatArray, positions: IntArray) -> FloatArray:
+def _gathered(table: PageTable, positions: IntArray, offsets: IntArray) -> torch.Tensor:
+    """The rows of these pages (in the order of the files) one after the other: a view where they lie so."""
     import torch
 
-    slices = [table.rows(p) for p in positions.tolist()]
-    offsets = np.concatenate([[0], np.cumsum(table.count[positions])])
+    segment, start, count = table.segment[positions], table.start[positions], table.count[positions]
+    total = int(offsets[-1])
+    breaks = np.flatnonzero(segment[1:] != segment[:-1]) + 1
+    vectors = table.segments[int(segment[0])].vectors
+    if not len(breaks) and int(start[-1] + count[-1] - start[0]) == total:
+        return vectors[int(start[0]) : int(start[0]) + total]
+    if len(breaks) * 2 > len(positions):
+        return torch.cat([table.rows(p) for p in positions.tolist()])
     # Into memory of this thread: fresh memory costs more than the copy.
-    need = int(offsets[-1]) * query.shape[1]
-    kind = slices[0].dtype
     buffer: torch.Tensor | None = getattr(_scratch, "gathered", None)
-    if buffer is None or buffer.numel() < need or buffer.dtype != kind:
-        buffer = torch.empty(max(need, 1 << 18), dtype=kind)
-        if need <= _KEPT:
+    need = total * vectors.shape[1]
+    if buffer is None or buffer.numel() < need or buffer.dtype != vectors.dtype:
+        buffer = torch.empty(max(need, _CHUNK), dtype=vectors.dtype)
+        if need <= 2 * _CHUNK:
             _scratch.gathered = buffer
-    rows = buffer[:need].view(-1, query.shape[1])
-    torch.cat(slices, out=rows)
-    return packed_scores(query, rows, offsets)
+    rows = buffer[:need].view(total, vectors.shape[1])
+    where = torch.from_numpy(np.repeat(start - offsets[:-1], count) + np.arange(total))
+    bounds = [0, *breaks.tolist(), len(positions)]
+    for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+        i, j = int(offsets[a]), int(offsets[b])
+        source = table.segments[int(segment[a])].vectors
+        if source.dtype != rows.dtype:  # stores of mixed precision
+            return torch.cat([table.rows(p).to(torch.float32) for p in positions.tolist()])
+        torch.index_select(source, 0, where[i:j], out=rows[i:j])
+    return rows
 
 
 def best_first(estimates: FloatArray, count: int, available: int) -> IntArray:
@@ -103,17 +100,23 @@ def enough(guesses: FloatArray, exact: FloatArray, scores: FloatArray, k: int, c
 
 
 def best_pages(
-    table: PageTable, query: FloatArray, positions: IntArray, scores: FloatArray, k: int
+    table: PageTable,
+    query: FloatArray,
+    positions: IntArray,
+    scores: FloatArray,
+    k: int,
+    slack: float = 0.0,
 ) -> list[tuple[int, float]]:
     """The ``k`` best of ``positions`` as (key, score), by exact score, ties by key.
 
-    ``scores`` are float32 and may be off in the last places, so every page that could still belong to the
-    first ``k`` is scored again in float64: equal pages get equal scores whatever stood beside them.
+    ``scores`` may be off by ``slack`` and in the last places of float32, so every page that could still
+    belong to the first ``k`` is scored again in float64: equal pages get equal scores whatever stood beside
+    them.
     """
     k = min(k, len(positions))
     if k < 1:
         return []
-    slack = score_slack(query, table.max_norm)
+    slack += score_slack(query, table.max_norm)
     threshold = np.partition(scores, len(scores) - k)[len(scores) - k] - 2.0 * slack
     chosen = positions[scores >= threshold]
     table.verify(chosen)

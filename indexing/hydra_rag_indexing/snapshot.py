@@ -18,10 +18,12 @@ import numpy.typing as npt
 from hydra_rag.errors import NotFoundError, UsageError
 from hydra_rag.values import FloatArray
 from hydra_rag_indexing.page_table import IntArray, PageRef, PageTable
-from hydra_rag_indexing.rerank import MOST_BATCHES, best_first, best_pages, enough, score_pages
+from hydra_rag_indexing.rerank import best_pages, score_pages
+from hydra_rag_indexing.staged import staged_search
 
 if TYPE_CHECKING:
     from hydra_rag_indexing.candidates import FirstStage
+    from hydra_rag_indexing.codes import Codes
 
 __all__ = ["PageRef", "VectorIndex"]
 
@@ -48,9 +50,15 @@ class VectorIndex:
         cache_dir: Path | None,
         table: PageTable,
         stage: FirstStage | None = None,
+        codes: Codes | None = None,
     ) -> None:
         self._directory, self.dim, self._cache_dir, self._table = directory, dim, cache_dir, table
         self._stage = stage
+        self._codes = codes
+        if stage is not None and codes is None:
+            from hydra_rag_indexing.codes import Codes
+
+            self._codes = Codes.empty(len(table), dim)
         self._tail: IntArray = (
             np.flatnonzero(table.alive) if stage is None else np.flatnonzero(table.alive & ~stage.covered)
         )
@@ -85,10 +93,14 @@ class VectorIndex:
             from hydra_rag_indexing.stage_cache import load_stage
 
             stage = load_stage(self._cache_dir, table, self.dim)  # another process may have built it
-        made = VectorIndex(self._directory, self.dim, self._cache_dir, table, stage)
+        codes = None
+        if self._codes is not None:
+            source = np.arange(len(table))
+            codes = self._codes.moved(np.where(source < len(self._table), source, -1))
+        made = VectorIndex(self._directory, self.dim, self._cache_dir, table, stage, codes)
         if stage is not None and _TAIL_ROWS < made.tail_rows <= _TAIL_MOST:
             grown, _ = stage.with_pages(table, made._tail)
-            made = VectorIndex(self._directory, self.dim, self._cache_dir, table, grown)
+            made = VectorIndex(self._directory, self.dim, self._cache_dir, table, grown, codes)
         return made
 
     def optimize(self, *, queries: Sequence[FloatArray] | None = None, force: bool = False) -> VectorIndex:
@@ -102,6 +114,7 @@ class VectorIndex:
         if self.rows <= SCAN_ROWS:
             return self
         from hydra_rag_indexing.candidates import train
+        from hydra_rag_indexing.codes import Codes
         from hydra_rag_indexing.stage_cache import save_stage
         from hydra_rag_indexing.tuning import sampled_queries, tune
 
@@ -117,11 +130,16 @@ class VectorIndex:
         else:
             stage = None
         stage = stage or train(table)
-        asked = queries if queries is not None else sampled_queries(table, 48)
-        tuned = tune(stage, table, asked)
+        asked = queries if queries is not None else sampled_queries(table, 128)
+        codes = Codes.empty(len(table), self.dim)
+        if codes is not None:
+            positions = np.arange(len(table))
+            table.verify(positions)
+            codes.fill(table, positions)
+        tuned = tune(stage, table, asked, codes)
         if tuned is not None and self._cache_dir is not None:
             save_stage(self._cache_dir, tuned, table)
-        return VectorIndex(self._directory, self.dim, self._cache_dir, table, tuned)
+        return VectorIndex(self._directory, self.dim, self._cache_dir, table, tuned, codes)
 
     def recall_estimate(self, samples: int = 16, *, seed: int = 1) -> float | None:
         """Share of the exact ten best that :meth:`search` finds, on sampled queries; ``None`` if empty."""
@@ -183,33 +201,7 @@ class VectorIndex:
         if stage is None or exhaustive or work <= SCAN_ROWS:
             scores = score_pages(self._table, rows, positions)
             return best_pages(self._table, rows, positions, scores, k)
-        return self._staged(stage, rows, k, alive, len(positions))
-
-    def _staged(
-        self, stage: FirstStage, query: FloatArray, k: int, alive: npt.NDArray[np.bool_], allowed: int
-    ) -> list[tuple[int, float]]:
-        """Score the pages that the first stage names until a batch brings nothing new."""
-        pages = len(self._table)
-        # Postings of pages that may not be returned spend the budget too.
-        budget = stage.budget * min(8.0, pages / allowed)
-        estimates = stage.estimates(query, pages, budget)
-        estimates[~(alive & stage.covered)] = -np.inf
-        tail = self._tail[alive[self._tail]]
-        chosen, scores = tail, score_pages(self._table, query, tail)
-        available = int(np.isfinite(estimates).sum())
-        first = int(max(stage.candidates * max(1.0, k / 10) ** 0.7, 2 * k))
-        done, wanted = 0, first
-        guesses = np.empty(0, np.float32)
-        while done < available:
-            order = best_first(estimates, min(wanted, available), available)
-            new = order[done:]
-            fresh = score_pages(self._table, query, new)
-            chosen, scores = np.concatenate([chosen, new]), np.concatenate([scores, fresh])
-            done, guesses = len(order), estimates[order]
-            if done >= MOST_BATCHES * first or enough(guesses, scores[len(tail) :], scores, k, stage.caution):
-                break
-            wanted = done + (done + 1) // 2
-        return best_pages(self._table, query, chosen, scores, k)
+        return staged_search(self._table, stage, self._codes, self._tail, rows, k, alive)
 
     def _refs(self) -> list[PageRef]:
         t = self._table

@@ -28,7 +28,7 @@ __all__ = ["load_stage", "save_stage"]
 
 log = logging.getLogger(__name__)
 
-_FORMAT = "hydra-rag-first-stage-1"
+_FORMAT = "hydra-rag-first-stage-2"
 _PATTERN = "first-stage-*.safetensors"
 
 
@@ -43,8 +43,9 @@ def save_stage(cache_dir: Path, stage: FirstStage, table: PageTable) -> Path | N
     kept = number[pages] >= 0
     order = np.lexsort((number[pages[kept]], centroids[kept]))
     tensors: dict[str, npt.NDArray[Any]] = {
-        "centroids": stage.centroids.astype(np.float16),
-        "lengths": np.bincount(centroids[kept], minlength=len(stage.centroids)).astype(np.int32),
+        "centroids": stage.probe.codes,
+        "scale": stage.probe.scale,
+        "lengths": np.bincount(centroids[kept], minlength=len(stage.probe.codes)).astype(np.int32),
         "pages": number[pages[kept]][order].astype(np.uint16 if len(positions) <= 1 << 16 else np.int32),
         "keys": table.keys[positions],
         "crc32": table.checksums()[positions].astype(np.uint32),
@@ -96,6 +97,7 @@ def _parse(data: bytes, table: PageTable, dim: int) -> FirstStage | None:
     from safetensors.numpy import load
 
     from hydra_rag_indexing.candidates import FirstStage, Lists, typed_settings
+    from hydra_rag_indexing.probe import Probe
 
     try:
         tensors = load(data)
@@ -104,6 +106,7 @@ def _parse(data: bytes, table: PageTable, dim: int) -> FirstStage | None:
     except SafetensorError as error:
         raise ValueError(str(error)) from error
     centroids, lengths, pages = tensors["centroids"], tensors["lengths"], tensors["pages"]
+    scale = tensors["scale"]
     if metadata["format"] != _FORMAT or centroids.shape[1] != dim or len(lengths) != len(centroids):
         raise ValueError("it has another format or dimension")
     settings = json.loads(metadata["settings"])
@@ -118,7 +121,7 @@ def _parse(data: bytes, table: PageTable, dim: int) -> FirstStage | None:
     if not covered.any():
         return None
     return FirstStage(
-        np.ascontiguousarray(centroids, np.float32),
+        Probe(np.ascontiguousarray(centroids, np.int8), np.ascontiguousarray(scale, np.float32)),
         Lists.make(owners[kept], of[kept], len(centroids)),
         covered,
         **typed_settings(settings),

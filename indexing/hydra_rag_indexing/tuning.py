@@ -7,25 +7,32 @@ Where real queries are known they are better; the caller may pass them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hydra_rag.values import FloatArray
 from hydra_rag_indexing.page_table import PageTable
-from hydra_rag_indexing.rerank import MOST_BATCHES, enough, score_pages
+from hydra_rag_indexing.rerank import enough, score_pages
 
 if TYPE_CHECKING:
     from hydra_rag_indexing.candidates import FirstStage
+    from hydra_rag_indexing.codes import Codes
 
 __all__ = ["TARGET", "sampled_queries", "tune"]
 
 #: Share of the exact ten best that the first stage must bring.
-TARGET = 0.993
+TARGET = 0.995
+#: On queries that did not choose the settings; below this every search scans.
+ACCEPTED = 0.97
 
-_BUDGETS = (0.1, 0.2, 0.4, 0.8)
+_BUDGETS = (0.05, 0.1, 0.2, 0.4, 0.8)
 _COUNTS = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200)
-_CAUTIONS = (0.5, 1.0, 1.5, 2.0)
+#: When to score more and how far: never; or when the estimates leave it open.
+_PATIENCE = ((0.0, 1.0), (1.0, 2.0), (1.0, 4.0), (1.0, 8.0), (2.0, 2.0), (2.0, 4.0), (2.0, 8.0))
+#: What scoring another batch costs beside its pages, in vectors.
+_BATCH = 4000
 _HITS = 10
 #: Length of the noise relative to the vector. Query tokens lie further from pages than pages from each other.
 _NOISE = (0.7, 0.95, 1.2)
@@ -45,55 +52,69 @@ def sampled_queries(table: PageTable, count: int, *, seed: int = 0) -> list[Floa
     return queries
 
 
-def tune(stage: FirstStage, table: PageTable, queries: Sequence[FloatArray]) -> FirstStage | None:
-    """``stage`` with the cheapest settings that reach :data:`TARGET` on ``queries``.
+def tune(
+    stage: FirstStage, table: PageTable, queries: Sequence[FloatArray], codes: Codes | None = None
+) -> FirstStage | None:
+    """``stage`` with the cheapest settings that reach :data:`TARGET` on every second query.
 
-    ``None`` when no settings do at less than half of the exact scan's work. Only pages that the stage
-    covers count: the others are scored exactly anyway.
+    The recall on the other half is kept with them. ``None`` when no settings do at less than half of the
+    exact scan's work, or the other half falls under :data:`ACCEPTED`. Only pages that the stage covers
+    count: the others are scored exactly anyway.
     """
     positions = np.flatnonzero(table.alive & stage.covered)
     if len(positions) <= 3 * _COUNTS[0]:
         return None
-    exact = [score_pages(table, query, positions) for query in queries]
+    if codes is not None and (codes.start[positions] >= 0).all():
+        exact = [codes.scores(table, query, positions) for query in queries]  # near enough, and sooner
+    else:
+        exact = [score_pages(table, query, positions) for query in queries]
+    bars = [np.partition(e, len(e) - _HITS)[len(e) - _HITS] for e in exact]
     rows_per_page = table.live_rows / max(table.live_pages, 1)
-    # One row's exact score costs about as much as twelve postings.
-    scan = len(positions) * rows_per_page
-    best: tuple[float, float, int, float] | None = None
+    best: tuple[float, dict[str, float]] | None = None
     for budget in _BUDGETS:
+        # Meeting a posting costs about as much as the exact score of a twelfth of a vector.
         fixed = float(np.mean([len(q) for q in queries])) * budget * len(table) / 12
-        guesses = [stage.estimates(query, len(table), budget)[positions] for query in queries]
-        orders = [np.argsort(-g, kind="stable") for g in guesses]
-        sorted_guesses = [g[o] for g, o in zip(guesses, orders, strict=True)]
-        sorted_exact = [e[o] for e, o in zip(exact, orders, strict=True)]
-        for caution in _CAUTIONS:
+        trials = []
+        for query, scores, bar in zip(queries, exact, bars, strict=True):
+            guesses = stage.estimates(query, len(table), budget)[positions]
+            order = np.argsort(-guesses, kind="stable")
+            trials.append(_Trial(guesses[order], scores[order], float(bar)))
+        chosen_by = trials[::2]
+        for caution, stretch in _PATIENCE:
             for count in _COUNTS:
-                tried = [
-                    _pages_tried(g, e, count, caution)
-                    for g, e in zip(sorted_guesses, sorted_exact, strict=True)
-                ]
+                tried = [t.pages(count, caution, int(stretch * count)) for t in chosen_by]
                 work = (float(np.mean(tried)) + float(np.median(tried))) / 2
-                cost = fixed + work * rows_per_page
-                if cost > scan / 2 or (best is not None and cost >= best[0]):
+                again = _BATCH * float(np.mean([n > count for n in tried]))
+                cost = fixed + work * rows_per_page + again
+                if cost > len(positions) * rows_per_page / 2 or (best is not None and cost >= best[0]):
                     break  # larger counts cost more
-                if _mean_recall(sorted_exact, tried) >= TARGET:
-                    best = (cost, budget, count, caution)
+                if _recall(chosen_by, tried) >= TARGET:
+                    others = trials[1::2] or trials
+                    seen = [t.pages(count, caution, int(stretch * count)) for t in others]
+                    settings = {"budget": budget, "candidates": count, "caution": caution}
+                    best = cost, settings | {"stretch": stretch, "recall": _recall(others, seen)}
                     break
-    return None if best is None else stage.tuned(best[1], best[2], best[3])
+    return None if best is None or best[1]["recall"] < ACCEPTED else stage.tuned(**best[1])
 
 
-def _pages_tried(guesses: FloatArray, exact: FloatArray, first: int, caution: float) -> int:
-    """How many pages a search would score (see ``VectorIndex``), given both for all of them."""
-    done = min(first, len(exact))
-    while done < min(len(exact), MOST_BATCHES * first):
-        if enough(guesses[:done], exact[:done], exact[:done], _HITS, caution):
-            break
-        done = min(len(exact), done + (done + 1) // 2)
-    return done
+@dataclass(frozen=True)
+class _Trial:
+    """All pages for one query, best guess first; ``bar``: the tenth best exact score."""
+
+    guesses: FloatArray
+    exact: FloatArray
+    bar: float
+
+    def pages(self, first: int, caution: float, most: int) -> int:
+        """How many pages a search would score (see :mod:`hydra_rag_indexing.staged`)."""
+        done, most = min(first, len(self.exact)), min(most, len(self.exact))
+        if most > done and enough(self.guesses[:done], self.exact[:done], self.exact[:done], _HITS, caution):
+            return done
+        return most
+
+    def recall(self, pages: int) -> float:
+        return min(_HITS, int((self.exact[:pages] >= self.bar).sum())) / _HITS
 
 
-def _mean_recall(exact: Sequence[FloatArray], tried: Sequence[int]) -> float:
-    shares = []
-    for scores, count in zip(exact, tried, strict=True):
-        bar = np.partition(scores, len(scores) - _HITS)[len(scores) - _HITS]
-        shares.append(min(_HITS, int((scores[:count] >= bar).sum())) / _HITS)
-    return float(np.mean(shares))
+def _recall(trials: Sequence[_Trial], tried: Sequence[int]) -> float:
+    return float(np.mean([t.recall(n) for t, n in zip(trials, tried, strict=True)]))

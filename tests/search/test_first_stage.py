@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hydra_rag.errors import MissingExtraError
-from hydra_rag_indexing import faiss_support, snapshot
-from hydra_rag_indexing.candidates import _MOST_LISTS, FirstStage, Lists, train
+from hydra_rag_indexing import codes, faiss_support, probe, rerank, snapshot
+from hydra_rag_indexing.candidates import FirstStage, Lists, train
+from hydra_rag_indexing.probe import Probe, quantised
 from hydra_rag_indexing.segments import write_segment
 from hydra_rag_indexing.snapshot import PageRef, VectorIndex
 
@@ -58,6 +60,15 @@ def built(tmp_path: Path, small: None) -> tuple[VectorIndex, list[PageRef]]:
     return VectorIndex.build(tmp_path, refs, DIM, tmp_path / "cache").optimize(), refs
 
 
+@pytest.fixture
+def exact_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Products of bytes that are exact on every processor."""
+    if not probe.bytes_multiply_exactly():
+        monkeypatch.setattr(torch, "_int_mm", lambda a, b: (a.double() @ b.double()).int())
+        for module in (codes, probe):
+            monkeypatch.setattr(module, "bytes_multiply_exactly", lambda: True)
+
+
 def _recall(index: VectorIndex, **options: object) -> float:
     hits = total = 0
     for query in _queries():
@@ -92,13 +103,15 @@ def test_estimates_equal_a_plain_loop(built: tuple[VectorIndex, list[PageRef]]) 
     stage = built[0]._stage
     assert stage is not None
     query = _queries()[0]
-    similarities = query.astype(np.float32) @ stage.centroids.T
+    similarities = stage.probe._scores(query.astype(np.float32)).numpy()
+    true = query @ (stage.probe.codes * stage.probe.scale[:, None]).T
+    assert similarities == pytest.approx(true, abs=0.02)
     for budget in (0.01, 0.3, 2.0):
         expected = np.zeros(PAGES)
         for row in similarities:
             met: dict[int, float] = {}
             walked = 0
-            for centroid in np.argsort(-row, kind="stable")[:_MOST_LISTS]:
+            for centroid in np.argsort(-row, kind="stable")[: stage.most_lists(max(64.0, budget * PAGES))]:
                 start, end = stage.lists.starts[centroid : centroid + 2]
                 for page in stage.lists.pages[start:end]:
                     met.setdefault(int(page), float(row[centroid]))
@@ -223,7 +236,7 @@ def test_many_threads_search_one_snapshot(built: tuple[VectorIndex, list[PageRef
 def test_training_is_repeatable(tmp_path: Path, small: None) -> None:
     table = VectorIndex.build(tmp_path, _put(tmp_path, _pages(100)), DIM)._table
     a, b = train(table), train(table)
-    assert np.array_equal(a.centroids, b.centroids)
+    assert np.array_equal(a.probe.codes, b.probe.codes)
     assert np.array_equal(a.lists.pages, b.lists.pages)
 
 
@@ -231,9 +244,68 @@ def test_lists_hold_each_pair_once() -> None:
     lists = Lists.make(np.array([5, 1, 5, 1]), np.array([2, 0, 2, 2]), 4)
     assert lists.starts.tolist() == [0, 1, 1, 3, 3]
     assert lists.pages.tolist() == [1, 1, 5]
-    stage = FirstStage(np.eye(4, dtype=np.float32), lists, np.ones(6, bool))
+    stage = FirstStage(Probe(*quantised(np.eye(4, dtype=np.float32))), lists, np.ones(6, bool))
     moved = stage.moved(np.array([-1, 0, 1, 2, 3, 4]), 5)
     assert moved.lists.pages.tolist() == [0, 0, 4]
+
+
+def test_nearest_centroids_are_those_of_a_full_sort() -> None:
+    rng = np.random.default_rng(1)
+    for count, dim in ((3, 5), (1000, 33), (4099, 64)):
+        probe = Probe(*quantised(rng.normal(size=(count, dim)).astype(np.float32)))
+        query = rng.normal(size=(3, dim)).astype(np.float32)
+        scores = probe._scores(query).numpy()
+        for wanted in (1, 7, 60):
+            found, ids = probe.top(query, wanted)
+            assert np.array_equal(found, -np.sort(-scores, axis=1)[:, :wanted])
+            assert np.array_equal(np.take_along_axis(scores, ids, 1), found)
+
+
+def test_processors_that_do_not_multiply_bytes_exactly(
+    built: tuple[VectorIndex, list[PageRef]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = [built[0].search(q, 10) for q in _queries()]
+    for module in (codes, probe):
+        monkeypatch.setattr(module, "bytes_multiply_exactly", lambda: False)
+    plain = VectorIndex.build(tmp_path, built[1], DIM, tmp_path / "cache")
+    assert plain._codes is None
+    assert [{key for key, _ in plain.search(q, 10)} for q in _queries()] == [
+        {key for key, _ in hits} for hits in expected
+    ]
+
+
+def test_scores_by_codes_stay_within_their_slack(
+    exact_bytes: None, built: tuple[VectorIndex, list[PageRef]]
+) -> None:
+    index, _ = built
+    table, held = index._table, codes.Codes.empty(PAGES, DIM)
+    assert held is not None
+    every = np.arange(PAGES)
+    held.fill(table, every)
+    assert held.nbytes == table.live_rows * DIM
+    for query in _queries():
+        rows = query.astype(np.float32)
+        exact = rerank.score_pages(table, rows, every)
+        by_codes = held.scores(table, rows, every[::-1])[::-1]
+        slack = held.slack(rows, every, table.max_norm)
+        assert np.abs(by_codes - exact).max() <= slack < 0.2
+        assert rerank.best_pages(table, rows, every, by_codes, 10, slack) == index.search(
+            query, 10, exhaustive=True
+        )
+
+
+def test_codes_keep_to_their_memory(
+    exact_bytes: None, built: tuple[VectorIndex, list[PageRef]]
+) -> None:
+    table = built[0]._table
+    held = codes.Codes.empty(PAGES, DIM, limit=50 * DIM)
+    assert held is not None
+    held.fill(table, np.arange(PAGES))
+    inside = held.start >= 0
+    assert 0 < inside.sum() < 50
+    assert held.nbytes == table.count[inside].sum() * DIM <= 50 * DIM
+    moved = held.moved(np.array([-1, 0, 1]))
+    assert moved.start.tolist() == [-1, held.start[0], held.start[1]]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,81 @@
+"""The centroids nearest to query rows: one byte a number where the processor multiplies bytes exactly."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from hydra_rag.values import FloatArray
+from hydra_rag_indexing.page_table import IntArray
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Probe", "quantised"]
+
+_BLOCK = 32  # centroids whose best score stands for them in the first cut
+
+
+def quantised(rows: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
+    """int8 [n, dim] and float32 scales [n], so that codes x scale is about ``rows``."""
+    scale = np.abs(rows).max(1, initial=0.0).astype(np.float32) / 127.0
+    codes = np.rint(rows / np.maximum(scale, 1e-30)[:, None]).astype(np.int8)
+    return codes, scale
+
+
+@functools.cache
+def bytes_multiply_exactly() -> bool:
+    """Whether int8 products are exact here. Without the instructions for them the library's sums saturate."""
+    import torch
+
+    worst = torch.full((64, 256), 127, dtype=torch.int8)
+    try:
+        found = torch._int_mm(worst, -worst.T.contiguous())
+    except (AttributeError, RuntimeError):
+        return False
+    return bool((found == -(127 * 127 * 256)).all())
+
+
+class Probe:
+    """Scores of query rows against centroids given as ``codes`` int8 [n, dim] times ``scale`` [n]."""
+
+    def __init__(self, codes: npt.NDArray[np.int8], scale: FloatArray) -> None:
+        import torch
+
+        self.codes, self.scale = codes, scale
+        self._codes, self._scale = torch.from_numpy(codes), torch.from_numpy(scale)
+        self._floats: torch.Tensor | None = None
+
+    def top(self, query: FloatArray, count: int) -> tuple[FloatArray, IntArray]:
+        """The ``count`` best centroids of every row [q, dim]: scores and ids [q, count], best first."""
+        import torch
+
+        scores = self._scores(query)
+        rows, total = scores.shape
+        blocks = total // _BLOCK
+        if count * 4 >= blocks:
+            top = scores.topk(min(count, total), dim=1)
+            return top.values.numpy(), top.indices.numpy()
+        # The best `count` lie in the `count` blocks with the highest best scores, or in the odd rest.
+        whole = blocks * _BLOCK
+        grid = scores[:, :whole].view(rows, blocks, _BLOCK)
+        chosen = grid.amax(2).topk(count, dim=1, sorted=False).indices
+        ids = (chosen[:, :, None] * _BLOCK + torch.arange(_BLOCK)).view(rows, -1)
+        if whole < total:
+            ids = torch.cat([ids, torch.arange(whole, total).expand(rows, -1)], 1)
+        top = scores.gather(1, ids).topk(count, dim=1)
+        return top.values.numpy(), ids.gather(1, top.indices).numpy()
+
+    def _scores(self, query: FloatArray) -> torch.Tensor:
+        import torch
+
+        if not bytes_multiply_exactly():
+            if self._floats is None:
+                self._floats = (self._codes.float() * self._scale[:, None]).T.contiguous()
+            return torch.from_numpy(query) @ self._floats
+        codes, scale = quantised(query)
+        products = torch._int_mm(torch.from_numpy(codes), self._codes.T).float()
+        return products.mul_(self._scale).mul_(torch.from_numpy(scale)[:, None])

@@ -1,0 +1,69 @@
+"""Search through the first stage: score the pages that it names, more of them while that may still matter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from hydra_rag.values import FloatArray
+from hydra_rag_indexing.page_table import IntArray, PageTable
+from hydra_rag_indexing.rerank import best_first, best_pages, enough, score_pages
+
+if TYPE_CHECKING:
+    from hydra_rag_indexing.candidates import FirstStage
+    from hydra_rag_indexing.codes import Codes
+
+__all__ = ["staged_search"]
+
+
+def staged_search(
+    table: PageTable,
+    stage: FirstStage,
+    codes: Codes | None,
+    tail: IntArray,
+    query: FloatArray,
+    k: int,
+    alive: npt.NDArray[np.bool_],
+) -> list[tuple[int, float]]:
+    """The ``k`` best of the ``alive`` positions; ``tail``: those that the stage does not cover, all scored."""
+    pages, allowed = len(table), int(alive.sum())
+    # Postings of pages that may not be returned spend the budget too.
+    budget = stage.budget * min(8.0, pages / allowed)
+    estimates = stage.estimates(query, pages, budget)
+    if allowed < pages or len(tail):
+        estimates[~(alive & stage.covered)] = -np.inf
+    tail = tail[alive[tail]]
+    slack = 0.0
+    chosen, scores = tail, score_pages(table, query, tail)
+    available = allowed - len(tail)
+    first = stage.first_batch(k)
+    most = stage.most_pages(first)
+    done, wanted = 0, first
+    while done < available:
+        order = best_first(estimates, min(wanted, available), available)
+        new = order[done:]
+        fresh = _scores(table, codes, query, new)
+        if codes is not None:
+            slack = max(slack, codes.slack(query, new, table.max_norm))
+        chosen, scores = np.concatenate([chosen, new]), np.concatenate([scores, fresh])
+        done = len(order)
+        if done >= most or enough(estimates[order], scores[len(tail) :], scores, k, stage.caution):
+            break
+        wanted = most
+    return best_pages(table, query, chosen, scores, k, slack)
+
+
+def _scores(table: PageTable, codes: Codes | None, query: FloatArray, positions: IntArray) -> FloatArray:
+    """By codes where a page has some; those without are scored from the file, and get codes."""
+    if codes is None:
+        return score_pages(table, query, positions)
+    coded = codes.start[positions] >= 0
+    if coded.all():
+        return codes.scores(table, query, positions)
+    scores = np.empty(len(positions), np.float32)
+    scores[coded] = codes.scores(table, query, positions[coded])
+    scores[~coded] = score_pages(table, query, positions[~coded])
+    codes.fill(table, positions[~coded])
+    return scores
