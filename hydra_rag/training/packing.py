@@ -63,7 +63,9 @@ def prefix_positions(prefix: list[int], rows: int, cols: int) -> tuple[npt.NDArr
     return out, at
 
 
-def pack(samples: list[Sample], *, prompt_weight: float = 0.05, longest: int = 4000) -> Packed:
+def pack(
+    samples: list[Sample], *, prompt_weight: float = 0.05, refusal_weight: float = 0.3, longest: int = 4000
+) -> Packed:
     built = []
     for s in samples:
         ids = list(s.prefix)
@@ -81,7 +83,9 @@ def pack(samples: list[Sample], *, prompt_weight: float = 0.05, longest: int = 4
             branch_of += [k] * n
             targets += [*tokens_of[1:], -100]
             asks = b.kind != "read"
-            weights += [prompt_weight if asks else 0.0] * (p - 1) + [1.0] * (n - p) + [0.0, 0.0][:1]
+            # Until a model can look up, "not found" is its safest guess: its refusals teach it less.
+            answer_weight = refusal_weight if b.kind == "absent" else 1.0
+            weights += [prompt_weight if asks else 0.0] * (p - 1) + [answer_weight] * (n - p) + [0.0]
             pos.append(np.repeat((after + np.arange(n))[None], 3, 0))
         built.append((ids, branch_of, targets, weights, np.concatenate(pos, 1)))
     length = max(len(b[0]) for b in built)

@@ -61,7 +61,7 @@ def text_lines(page: MadePage, rng: random.Random, budget: int) -> str:
 
 
 def page_branches(
-    page: MadePage, rng: random.Random, count: int, *, shown: str | None, absent: float = 0.12
+    page: MadePage, rng: random.Random, count: int, *, shown: str | None, absent: float = 0.1
 ) -> list[Branch]:
     """Questions about a page. ``shown``: only facts that stand in this text (no image), or ``None``."""
     facts = [f for f in page.facts if not held_out(f.answer)]
