@@ -1,8 +1,8 @@
 """A calibrated brake on refusals: how sure a small reader has to be that a page does not hold the answer.
 
-A model that spreads its doubt over many possible first characters of an answer, but puts all of its refusal on
-one, refuses too often under greedy decoding. The brake lowers the score of the refusal's first token at the first
-step; its size is found on held-out pages (log-odds at which false refusals and false answers are in balance).
+A model that spreads its doubt over many possible first characters of an answer, but puts all of its refusal
+on one, refuses too often under greedy decoding. The brake lowers the score of the refusal's first token at
+the first step; its size is found on held-out pages, where false refusals and false answers are in balance.
 """
 
 from __future__ import annotations
