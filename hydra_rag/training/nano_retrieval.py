@@ -5,15 +5,20 @@ from __future__ import annotations
 import random
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra_rag.training.adapter_trainer import AdapterTraining, train_adapter
 from hydra_rag.training.feed import feed
+from hydra_rag.training.refusals import choose_bias, recognised, try_refusals
 from hydra_rag.training.retrieval_data import RetrievalBatch, draw_batch
 
+if TYPE_CHECKING:
+    from hydra_rag.model import HydraModel
+
 PAGE_TOKENS = 1120
-ANSWER_TOKENS = 560
+ANSWER_TOKENS = 1120
 
 
 def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str], None]) -> None:
@@ -48,7 +53,21 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
             minutes=minutes, lr=float(options.get("lr", 1e-3)), bf16=bool(options.get("bf16", True))
         )
         train_adapter(model, made_batches(seed, int(options.get("workers", 1))), out, config, log)
+        _calibrate_refusals(model, int(options.get("refusal_pages", 60)), log)
+        model.save_adapter(out)
         model.close()
+
+
+def _calibrate_refusals(model: HydraModel, pages: int, log: Callable[[str], None]) -> None:
+    """Find the brakes on refusals, with and without a text layer, and keep them in the adapter's settings."""
+    view = model.retrieval
+    assert view is not None, "an adapter has just been trained"
+    brakes = {}
+    for name, text in (("refusal_bias", False), ("refusal_bias_text", True)):
+        trials = try_refusals(model, pages=pages, seed=99, text=text)
+        brakes[name] = choose_bias(trials)
+        log(f"refusals {name} {brakes[name]:.2f} recognised {recognised(trials, brakes[name]):.2f}")
+    view.spec = replace(view.spec, reader={**view.spec.reader, **brakes})
 
 
 def made_batches(seed: int, workers: int) -> Iterator[RetrievalBatch]:
