@@ -45,11 +45,9 @@ class Report:
     pages_done: int = 0
 
     def growth(self) -> float:
-        """Memory in the last tenth of the run over that in the second tenth (medians)."""
-        tenth = max(1, len(self.memory) // 10)
-        early = percentile([float(v) for v in self.memory[tenth : 2 * tenth] or self.memory[:1]], 0.5)
-        late = percentile([float(v) for v in self.memory[-tenth:]], 0.5)
-        return late / early
+        """Peak of memory in the last third of the run over that in the second; the first fills caches."""
+        third = max(1, len(self.memory) // 3)
+        return max(self.memory[-third:]) / max(self.memory[third : 2 * third] or self.memory[:1])
 
     def right(self) -> bool:
         bounded = self.most_running <= RUNNING and self.most_waiting <= WAITING

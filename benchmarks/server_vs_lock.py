@@ -173,7 +173,7 @@ def measure(locked: bool, given: argparse.Namespace) -> dict[str, Any]:
         with ServerProcess(folder, given.model, program=program if locked else None) as server:
             asyncio.run(clients(server.url, argparse.Namespace(**{**vars(given), "chats": 2})))  # warm
             began, cpu = time.perf_counter(), server.cpu_seconds()
-            job = server.upload("many.pdf", pictures_pdf(given.pages, 595, 842))
+            job = server.upload("many.pdf", pictures_pdf(given.pages, 298, 421))
             firsts = asyncio.run(clients(server.url, given))
             chats = time.perf_counter() - began
             done = server.wait_for(job)
