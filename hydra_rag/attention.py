@@ -10,7 +10,8 @@ never touched; its pass stops after the last wanted layer.
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +31,9 @@ __all__ = [
     "capture_rows",
     "capture_steps",
     "capture_tree",
+    "collecting",
     "register",
+    "row_keeping",
     "row_positions",
 ]
 
@@ -53,16 +56,31 @@ class LayerReached(Exception):
     """All wanted layers have run; the rest of the pass is not needed."""
 
 
-def register() -> None:
-    """Make the wrapper known to transformers, with a mask function. Safe to call again."""
+@contextmanager
+def collecting(collector: Collector) -> Iterator[None]:
+    """Passes of a capture tree inside the block keep their rows in ``collector``.
+
+    The block ends quietly where a pass stops after the last wanted layer.
+    """
+    token = _active.set(collector)
+    try:
+        yield
+    except LayerReached:
+        pass
+    finally:
+        _active.reset(token)
+
+
+def register(name: str = NAME, function: Callable[..., Any] | None = None) -> None:
+    """Make a wrapper known to transformers, with SDPA's mask function. Safe to call again."""
     from transformers import AttentionInterface
     from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
 
-    AttentionInterface.register(NAME, _forward)
-    AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
+    AttentionInterface.register(name, function or row_keeping)
+    AttentionMaskInterface.register(name, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
 
 
-def _forward(
+def row_keeping(
     module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -73,6 +91,7 @@ def _forward(
     is_causal: bool | None = None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
+    """SDPA's own output; where a collector is active, its rows besides."""
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
     out, _ = sdpa_attention_forward(
@@ -131,10 +150,12 @@ def attention_rows(
     return torch.softmax(scores, dim=-1, dtype=torch.float32).nan_to_num(0.0).cpu()
 
 
-def capture_tree(model: Any, poll: Callable[[], object]) -> Any:
-    """A tree over the shared tensors whose text part uses the row-keeping wrapper."""
-    register()
-    tree = share_tree(model, attention=NAME)
+def capture_tree(
+    model: Any, poll: Callable[[], object], name: str = NAME, function: Callable[..., Any] | None = None
+) -> Any:
+    """A tree over the shared tensors whose text part uses the row-keeping wrapper, or ``function``."""
+    register(name, function)
+    tree = share_tree(model, attention=name)
     stop_after(tree)
     hook_layers(tree, poll)
     return tree
@@ -212,13 +233,8 @@ def capture_rows(
         spots, _ = tree.get_rope_index(inputs["input_ids"], mm_token_type_ids=kinds, image_grid_thw=thw)
         inputs["mm_encoder_outputs"] = encoder_outputs(features)
     collector = Collector(frozenset(layers), torch.tensor([positions], dtype=torch.long))
-    token = _active.set(collector)
-    try:
+    with collecting(collector):
         tree(**inputs, position_ids=spots, use_cache=False, return_dict=True)
-    except LayerReached:
-        pass
-    finally:
-        _active.reset(token)
     return AttentionRows(
         rows=torch.stack([collector.rows[i][0] for i in layers]),
         layers=layers,

@@ -25,7 +25,6 @@ import torch
 
 from hydra_rag import attention
 from hydra_rag.inputs import Prompt
-from hydra_rag.views import hook_layers, share_tree
 from hydra_rag.vision import ImageFeatures, encoder_outputs
 
 if TYPE_CHECKING:
@@ -85,21 +84,8 @@ def run_passes(
 def _tree(model: HydraModel) -> Any:
     with _lock:
         if model not in _trees:
-            _register()
-            tree = share_tree(model.base_model, attention=NAME)
-            attention.stop_after(tree)
-            hook_layers(tree, model.scheduler.poll)
-            _trees[model] = tree
+            _trees[model] = attention.capture_tree(model.base_model, model.scheduler.poll, NAME, _forward)
         return _trees[model]
-
-
-def _register() -> None:
-    from transformers import AttentionInterface
-    from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, AttentionMaskInterface
-
-    attention.register()
-    AttentionInterface.register(NAME, _forward)
-    AttentionMaskInterface.register(NAME, ALL_MASK_ATTENTION_FUNCTIONS["sdpa"])
 
 
 def _forward(
@@ -114,7 +100,7 @@ def _forward(
 ) -> tuple[torch.Tensor, None]:
     leaves = _leaves.get()
     if leaves is None:
-        return attention._forward(
+        return attention.row_keeping(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
     # One query position over a full cache: it may see every key. The weights are part of the graph.
@@ -180,8 +166,7 @@ class _Run:
             image_grid_thw=inputs["image_grid_thw"],
         )
         shown = {"mm_encoder_outputs": encoder_outputs(self.features)} if start == 0 else {}
-        token = attention._active.set(collector)
-        try:
+        with attention.collecting(collector):
             out = self.tree(
                 input_ids=inputs["input_ids"][:, start:end],
                 position_ids=spots[..., start:end],
@@ -190,11 +175,8 @@ class _Run:
                 return_dict=True,
                 **shown,
             )
-        except attention.LayerReached:
-            return None
-        finally:
-            attention._active.reset(token)
-        return out.last_hidden_state
+            return out.last_hidden_state
+        return None
 
     def _gradient(self, prompt: Prompt, cut: int, cache: Any) -> torch.Tensor:
         """d log p(most likely first token) / d attention weights of the last position, all wanted layers.

@@ -101,10 +101,27 @@ def test_a_question_with_an_image_can_be_replayed(flow: Flow, tmp_path: Path) ->
     picture = draw(tmp_path / "part.png", ["Total 41.00"])
     asked = call("ask", "What is this?", "--image", picture, *common)
     assert asked.code == 0, asked.err
-    assert asked.json["steps"][0]["image"] is True
+    look, search = asked.json["steps"][:2]
+    assert look["own_image"] is True
+    assert search["image"] is True
     picture.unlink()
     assert call("sessions", "replay", asked.json["session_id"], *common).json["same"]
-    assert call("search", "--image", draw(tmp_path / "q.png", ["Invoice 204"]), *common).json["hits"]
+    other = draw(tmp_path / "q.png", ["Invoice 204"])
+    assert call("search", "--image", other, *common).json["hits"]
+    found = call("search", "the number", "--image", other, "--gaze", "always", *common).json
+    assert found["hits"]
+    assert [step["action"] for step in found["steps"]] == ["glance", "search"]
+
+
+@pytest.mark.parametrize("gaze", ["never", "auto", "always"])
+def test_every_way_of_gazing_answers(flow: Flow, gaze: str) -> None:
+    call, common = flow
+    asked = call("ask", "What is the total?", "--gaze", gaze, "--pages", "1", *common)
+    assert asked.code == 0, asked.err
+    actions = {step["action"] for step in asked.json["steps"]}
+    assert actions <= {"search", "glance", "gaze", "reflect", "answer"}
+    assert ("gaze" in actions) or gaze != "always"
+    assert ("gaze" not in actions) or gaze != "never"
 
 
 def test_unchanged_files_are_skipped_and_removed_ones_leave(flow: Flow, made: tuple[Path, Path]) -> None:
