@@ -33,7 +33,7 @@ from hydra_rag_indexing.probe import Probe, quantised
 
 __all__ = ["FirstStage", "Lists", "train", "typed_settings"]
 
-_SETTINGS = {"budget", "candidates", "caution", "stretch", "recall", "trained_rows", "fit"}
+_SETTINGS = {"budget", "candidates", "caution", "stretch", "recall", "trained_rows", "fit", "newest_fit"}
 _MOST_LISTS = 160  # a row never walks more
 _DENSE = 4 << 20  # numbers in the row x page matrix of a block of query rows
 
@@ -72,7 +72,7 @@ class FirstStage:
     for ten hits; ``caution``: when to score more (see :func:`hydra_rag_indexing.rerank.enough`), up to
     ``stretch`` times as many. ``recall``: measured on queries that did not choose these settings.
     ``trained_rows``: vectors there were at training; ``fit``: their mean similarity to
-    their centroid.
+    their centroid; ``newest_fit``: that of the pages added last.
     """
 
     def __init__(
@@ -88,11 +88,12 @@ class FirstStage:
         recall: float = 0.0,
         trained_rows: int = 0,
         fit: float = 1.0,
+        newest_fit: float = 1.0,
     ) -> None:
         self.probe, self.lists, self.covered = probe, lists, covered
         self.budget, self.candidates, self.caution = budget, candidates, caution
         self.stretch, self.recall = stretch, recall
-        self.trained_rows, self.fit = trained_rows, fit
+        self.trained_rows, self.fit, self.newest_fit = trained_rows, fit, newest_fit
         self._lengths = np.diff(lists.starts)
         self._mean_length = max(1.0, float(self._lengths.mean()))
         self._assigner: Any = None
@@ -108,6 +109,7 @@ class FirstStage:
             "recall": self.recall,
             "trained_rows": self.trained_rows,
             "fit": self.fit,
+            "newest_fit": self.newest_fit,
         }
 
     def tuned(self, **settings: float) -> FirstStage:
@@ -203,7 +205,7 @@ class FirstStage:
         )
         covered = self.covered.copy()
         covered[positions] = True
-        return self._changed(lists, covered), fit
+        return self._changed(lists, covered, {"newest_fit": fit}), fit
 
 
 def typed_settings(settings: dict[str, float]) -> dict[str, Any]:
@@ -230,7 +232,9 @@ def train(table: PageTable, *, seed: int = 0) -> FirstStage:
     covered = np.zeros(len(table), bool)
     covered[positions] = True
     lists = Lists.make(owners, nearest, len(directions))
-    made = FirstStage(Probe(*quantised(scaled)), lists, covered, trained_rows=table.live_rows, fit=fit)
+    made = FirstStage(
+        Probe(*quantised(scaled)), lists, covered, trained_rows=table.live_rows, fit=fit, newest_fit=fit
+    )
     made._assigner = whole
     return made
 

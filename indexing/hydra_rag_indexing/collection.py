@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +102,10 @@ class Collection:
         (:class:`StoreError`, :class:`ModelError`, :class:`FingerprintError`).
         """
         run = self._run({"ocr": ocr, "force": force}, progress)
-        return run.run([paths] if isinstance(paths, str | Path) else paths, include, exclude)
+        try:
+            return run.run([paths] if isinstance(paths, str | Path) else paths, include, exclude)
+        finally:
+            self.maintain()
 
     def enqueue(self, paths: Sequence[Path | str], *, ocr: str = "auto", force: bool = False) -> list[str]:
         """Queue files without waiting; returns job ids. Whoever next holds the lease does them."""
@@ -132,7 +135,9 @@ class Collection:
             return 0
         with lease:
             jobs.recover(self.store, lease)
-            return self._run({}, None).drain(lease)
+            done = self._run({}, None).drain(lease)
+        self.maintain()
+        return done
 
     def _run(self, options: dict[str, Any], progress: Callable[[IngestEvent], None] | None) -> IngestRun:
         self._refuse_other_model()
@@ -238,13 +243,12 @@ class Collection:
         regions: int = 3,
     ) -> list[Hit]:
         """The ``k`` best pages for text, an image, or ``{"text", "image"}``.
-
         ``query_vectors``: of the query, where the caller has them. An image without text is searched by
         its looks alone, whatever the mode.
         """
-        from hydra_rag_indexing.search import Filters, Searcher
+        from hydra_rag_indexing.search import Filters, Searcher, text_of
 
-        text = _text_of(query)
+        text = text_of(query)
         if text is None and mode == "hybrid":
             mode = "visual"
         filters = filters or (None if documents is None else Filters(documents=documents))
@@ -273,26 +277,23 @@ class Collection:
         """
         from hydra_rag_indexing.compaction import compact
 
-        return compact(self.store, purge=purge)
+        count = compact(self.store, purge=purge)
+        self.maintain()
+        return count
 
     def reindex(self, progress: Callable[[int, int], None] | None = None) -> int:
         """Embed every page anew with this object's model and switch to it in one commit; resumable.
-
         Returns the number of pages embedded. ``progress(done, total)``.
         """
         from hydra_rag_indexing.reindex import reindex
 
-        return reindex(self, progress)
+        count = reindex(self, progress)
+        self.maintain()
+        return count
 
-    def forget_snapshot(self) -> None:
-        """Open the vectors anew at the next search."""
+    def maintain(self) -> bool:
+        """Build what makes searches of large collections fast, where it is missing or outgrown."""
+        return self._snapshots.maintain()
+
+    def forget_snapshot(self) -> None:  # vectors are opened anew at the next search
         self._snapshots.forget()
-
-
-def _text_of(query: QueryItem) -> str | None:
-    if isinstance(query, str):
-        return query
-    if isinstance(query, Mapping):
-        text = query.get("text")
-        return text if isinstance(text, str) and text.strip() else None
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,7 +66,7 @@ def _gathered(table: PageTable, positions: IntArray, offsets: IntArray) -> torch
     rows = buffer[:need].view(total, vectors.shape[1])
     where = torch.from_numpy(np.repeat(start - offsets[:-1], count) + np.arange(total))
     bounds = [0, *breaks.tolist(), len(positions)]
-    for a, b in zip(bounds[:-1], bounds[1:], strict=True):
+    for a, b in pairwise(bounds):
         i, j = int(offsets[a]), int(offsets[b])
         source = table.segments[int(segment[a])].vectors
         if source.dtype != rows.dtype:  # stores of mixed precision

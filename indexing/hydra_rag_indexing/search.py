@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -16,12 +16,12 @@ from hydra_rag.store.documents import visible_pages
 from hydra_rag.store.models import DocumentRow, PageRow
 from hydra_rag.store.records import DocumentInfo, PageInfo
 from hydra_rag.store.store import Store
-from hydra_rag.values import MultiVector
+from hydra_rag.values import MultiVector, QueryItem
 from hydra_rag_indexing.fusion import fuse_evidence
 from hydra_rag_indexing.snapshot import VectorIndex
 from hydra_rag_indexing.text import ideal_score, search_text
 
-__all__ = ["Filters", "Hit", "Mode", "Region", "Searcher"]
+__all__ = ["Filters", "Hit", "Mode", "Region", "Searcher", "text_of"]
 
 Mode = Literal["visual", "text", "hybrid"]
 
@@ -200,6 +200,16 @@ class Searcher:
             hit.sources,
             [Region(box, score) for box, score in found],
         )
+
+
+def text_of(query: QueryItem) -> str | None:
+    """The words of a query, ``None`` for one that is an image alone."""
+    if isinstance(query, str):
+        return query
+    if isinstance(query, Mapping):
+        text = query.get("text")
+        return text if isinstance(text, str) and text.strip() else None
+    return None
 
 
 def _ranked(

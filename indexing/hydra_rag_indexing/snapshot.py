@@ -34,6 +34,8 @@ _TAIL_ROWS, _TAIL_MOST = 1 << 13, 1 << 17
 #: The centroids are trained again when the collection is this many times what they were trained on,
 #: or when new pages lie this much worse with them.
 _GROWTH, _WORSE_FIT = 4.0, 0.85
+#: A collection that no first stage fitted is tried again when it is this many times as large.
+_RETRY = 2.0
 
 
 class VectorIndex:
@@ -55,6 +57,7 @@ class VectorIndex:
         self._directory, self.dim, self._cache_dir, self._table = directory, dim, cache_dir, table
         self._stage = stage
         self._codes = codes
+        self._refused = 0
         if stage is not None and codes is None:
             from hydra_rag_indexing.codes import Codes
 
@@ -101,6 +104,7 @@ class VectorIndex:
         if stage is not None and _TAIL_ROWS < made.tail_rows <= _TAIL_MOST:
             grown, _ = stage.with_pages(table, made._tail)
             made = VectorIndex(self._directory, self.dim, self._cache_dir, table, grown, codes)
+        made._refused = self._refused
         return made
 
     def optimize(self, *, queries: Sequence[FloatArray] | None = None, force: bool = False) -> VectorIndex:
@@ -137,9 +141,12 @@ class VectorIndex:
             table.verify(positions)
             codes.fill(table, positions)
         tuned = tune(stage, table, asked, codes)
-        if tuned is not None and self._cache_dir is not None:
-            save_stage(self._cache_dir, tuned, table)
-        return VectorIndex(self._directory, self.dim, self._cache_dir, table, tuned, codes)
+        made = VectorIndex(self._directory, self.dim, self._cache_dir, table, tuned, codes)
+        if tuned is None:
+            made._refused = self.rows
+        if self._cache_dir is not None:
+            save_stage(self._cache_dir, tuned or self.rows, table)
+        return made
 
     def recall_estimate(self, samples: int = 16, *, seed: int = 1) -> float | None:
         """Share of the exact ten best that :meth:`search` finds, on sampled queries; ``None`` if empty."""
@@ -170,8 +177,20 @@ class VectorIndex:
 
     @property
     def needs_optimize(self) -> bool:
-        """Whether :meth:`optimize` would make searches noticeably faster."""
-        return self.rows > SCAN_ROWS and self.tail_rows > _TAIL_MOST
+        """Whether :meth:`optimize` would make searches noticeably faster or better."""
+        stage = self._stage
+        if self.rows <= SCAN_ROWS:
+            return False
+        if stage is None:
+            return self.rows > _RETRY * self._scanned_rows()
+        outgrown = self.rows >= _GROWTH * max(stage.trained_rows, 1)
+        return outgrown or stage.newest_fit < _WORSE_FIT * stage.fit or self.tail_rows > _TAIL_MOST
+
+    def _scanned_rows(self) -> int:
+        """Vectors there were when no first stage was good enough (0: never tried)."""
+        from hydra_rag_indexing.stage_cache import refused_rows
+
+        return self._refused or (0 if self._cache_dir is None else refused_rows(self._cache_dir))
 
     @property
     def stage_bytes(self) -> int:

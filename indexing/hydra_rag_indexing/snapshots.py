@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import threading
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from hydra_rag.errors import CorruptionError, FingerprintError
+from hydra_rag.errors import CorruptionError, FingerprintError, HydraError
 from hydra_rag.store import documents
 from hydra_rag.store.models import MetaRow
 from hydra_rag.store.records import VectorRef
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from hydra_rag_indexing.snapshot import PageRef, VectorIndex
 
 __all__ = ["Snapshots"]
+
+log = logging.getLogger(__name__)
 
 _RETRIES = 5
 
@@ -31,6 +34,7 @@ class Snapshots:
     def __init__(self, store: Store, tenant: str, collection: str) -> None:
         self._store, self._tenant, self._collection = store, tenant, collection
         self._lock = threading.Lock()
+        self._building = threading.Lock()
         self._generation = -1
         self._fingerprint: str | None = None
         self._refs: list[VectorRef] = []
@@ -61,11 +65,36 @@ class Snapshots:
         index = self.current()
         if index is None:
             return None
-        built = index.optimize(force=force)
+        with self._building:
+            built = index.optimize(force=force)
         with self._lock:
             if self._index is index:
                 self._index = built
         return built
+
+    def maintain(self) -> bool:
+        """Build the first stage where searches would gain from it; returns whether one was built.
+
+        For the end of whatever changed vectors, never for the path of a query. What goes wrong (no FAISS, a
+        full disk, a damaged segment) is logged: searches stay right without, only slower.
+        """
+        try:
+            index = self.current()
+            if index is None or not index.needs_optimize:
+                return False
+            if not self._building.acquire(blocking=False):
+                return False  # another thread is at it
+            try:
+                built = index.optimize()
+            finally:
+                self._building.release()
+            with self._lock:
+                if self._index is index:
+                    self._index = built
+        except (HydraError, OSError, MemoryError, RuntimeError) as error:
+            log.warning("The search of %r was not made faster: %s", self._collection, error)
+            return False
+        return True
 
     def check(self, fingerprint: str) -> None:
         """Raise :class:`FingerprintError` when the stored vectors are another model's."""

@@ -24,16 +24,34 @@ from hydra_rag_indexing.page_table import PageTable
 if TYPE_CHECKING:
     from hydra_rag_indexing.candidates import FirstStage
 
-__all__ = ["load_stage", "save_stage"]
+__all__ = ["load_stage", "refused_rows", "save_stage"]
 
 log = logging.getLogger(__name__)
 
 _FORMAT = "hydra-rag-first-stage-2"
+_REFUSED = "no-first-stage"
 _PATTERN = "first-stage-*.safetensors"
 
 
-def save_stage(cache_dir: Path, stage: FirstStage, table: PageTable) -> Path | None:
-    """Write ``stage`` and remove older files. A cache that can't be written is only a warning."""
+def save_stage(cache_dir: Path, stage: FirstStage | int, table: PageTable) -> Path | None:
+    """Write ``stage`` and remove older files. A cache that can't be written is only a warning.
+
+    A number instead of a stage: so many vectors there are, and no first stage was good enough.
+    """
+    if isinstance(stage, int):
+        return _write(cache_dir, cache_dir / _REFUSED, str(stage).encode())
+    return _write(cache_dir, *_file(cache_dir, stage, table))
+
+
+def refused_rows(cache_dir: Path) -> int:
+    """The number that :func:`save_stage` kept; 0 when there is none (or it can't be read)."""
+    try:
+        return int((cache_dir / _REFUSED).read_bytes())
+    except (OSError, ValueError):
+        return 0
+
+
+def _file(cache_dir: Path, stage: FirstStage, table: PageTable) -> tuple[Path, bytes]:
     from safetensors.numpy import save
 
     positions = np.flatnonzero(stage.covered & table.alive)
@@ -51,7 +69,10 @@ def save_stage(cache_dir: Path, stage: FirstStage, table: PageTable) -> Path | N
         "crc32": table.checksums()[positions].astype(np.uint32),
     }
     data = save(tensors, {"format": _FORMAT, "settings": json.dumps(stage.settings)})
-    path = cache_dir / f"first-stage-{hashlib.sha256(data).hexdigest()}.safetensors"
+    return cache_dir / f"first-stage-{hashlib.sha256(data).hexdigest()}.safetensors", data
+
+
+def _write(cache_dir: Path, path: Path, data: bytes) -> Path | None:
     tmp = cache_dir / f"{secrets.token_hex(8)}.tmp"
     try:
         cache_dir.mkdir(parents=True, exist_ok=True)
@@ -60,7 +81,7 @@ def save_stage(cache_dir: Path, stage: FirstStage, table: PageTable) -> Path | N
             file.flush()
             os.fsync(file.fileno())
         os.replace(tmp, path)
-        for other in [*cache_dir.glob(_PATTERN), *cache_dir.glob("*.tmp")]:
+        for other in [*cache_dir.glob(_PATTERN), cache_dir / _REFUSED, *cache_dir.glob("*.tmp")]:
             if other != path:
                 other.unlink(missing_ok=True)
     except OSError as error:

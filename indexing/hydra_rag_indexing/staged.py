@@ -27,7 +27,7 @@ def staged_search(
     k: int,
     alive: npt.NDArray[np.bool_],
 ) -> list[tuple[int, float]]:
-    """The ``k`` best of the ``alive`` positions; ``tail``: those that the stage does not cover, all scored."""
+    """The ``k`` best of the ``alive`` positions; those of ``tail``, which the stage lacks, are all scored."""
     pages, allowed = len(table), int(alive.sum())
     # Postings of pages that may not be returned spend the budget too.
     budget = stage.budget * min(8.0, pages / allowed)

@@ -294,9 +294,7 @@ def test_scores_by_codes_stay_within_their_slack(
         )
 
 
-def test_codes_keep_to_their_memory(
-    exact_bytes: None, built: tuple[VectorIndex, list[PageRef]]
-) -> None:
+def test_codes_keep_to_their_memory(exact_bytes: None, built: tuple[VectorIndex, list[PageRef]]) -> None:
     table = built[0]._table
     held = codes.Codes.empty(PAGES, DIM, limit=50 * DIM)
     assert held is not None
