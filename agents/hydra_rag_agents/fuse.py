@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from hydra_rag_indexing.fusion import reciprocal_rank_fusion
+from hydra_rag.ranking import reciprocal_rank_fusion
 
 __all__ = ["CROP_WEIGHT", "fuse"]
 

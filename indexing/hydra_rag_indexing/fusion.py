@@ -1,10 +1,10 @@
-"""Fusion of rankings: by scores, where they say how sure a ranking is, else by ranks."""
+"""Fusion of the rankings by looks and by words, by how sure each is of itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-__all__ = ["fuse_evidence", "reciprocal_rank_fusion"]
+__all__ = ["fuse_evidence"]
 
 _TAIL = 10  # the rank that a ranking's first page is compared with
 _GAIN = 4.0  # a visual margin of 1 / _GAIN of the best score counts in full
@@ -45,22 +45,3 @@ def _stands_out(ranking: Sequence[tuple[int, float]]) -> float:
     best = ranking[0][1]
     tail = ranking[min(_TAIL, len(ranking)) - 1][1] if len(ranking) > 1 else 0.0
     return min(1.0, max(0.0, (best - tail) / max(abs(best), 1e-9)))
-
-
-def reciprocal_rank_fusion(
-    rankings: Mapping[str, Sequence[int]], *, k: int = 60, weights: Mapping[str, float] | None = None
-) -> list[tuple[int, float]]:
-    """Fuse rankings of keys (best first) into one list of (key, score), best first.
-
-    ``score = sum over rankings of weight / (k + rank)``, rank from 1; a repeated key counts where it stands
-    first (Cormack, Clarke, Büttcher, SIGIR 2009). Equal scores are ordered by the better single rank, then
-    by key: the result does not depend on the order of ``rankings``.
-    """
-    scores: dict[int, float] = {}
-    best: dict[int, int] = {}
-    for name in sorted(rankings):
-        weight = 1.0 if weights is None else weights.get(name, 1.0)
-        for rank, key in enumerate(dict.fromkeys(rankings[name]), start=1):
-            scores[key] = scores.get(key, 0.0) + weight / (k + rank)
-            best[key] = min(best.get(key, rank), rank)
-    return sorted(scores.items(), key=lambda item: (-item[1], best[item[0]], item[0]))

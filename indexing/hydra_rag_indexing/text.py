@@ -18,12 +18,23 @@ from typing import TypeVar
 from sqlalchemy import BindParameter, TextClause, bindparam, text
 from sqlalchemy.orm import Session
 
-__all__ = ["ideal_score", "index_page_text", "normalize", "query_phrases", "remove_page_text", "search_text"]
+__all__ = [
+    "ideal_score",
+    "index_page_text",
+    "normalize",
+    "query_phrases",
+    "remove_page_text",
+    "search_text",
+    "stem",
+]
 
 _MAX_TEXT = 400_000  # characters of a page; a tsvector holds one megabyte
 _MAX_PHRASES = 64
 _WORD = re.compile(r"[^\W_]+")
 _T = TypeVar("_T")
+#: Longest first where one ends another.
+_ENDINGS = ("ations", "ation", "ings", "ing", "ments", "ment", "ies", "ied", "ers", "ern", "ens", "ed",
+            "es", "er", "en", "em", "ly", "y", "e", "s")  # fmt: skip
 _CHUNK = re.compile(r"\S+")
 _CJK = re.compile(
     "[\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f]"
@@ -59,6 +70,22 @@ def query_phrases(query: str) -> list[list[str]]:
             found.append(tuple(singles))
         phrases.update(dict.fromkeys(found))
     return [list(p) for p in list(phrases)[:_MAX_PHRASES]]
+
+
+def stem(word: str) -> str:
+    """What other forms of a word begin with: ``indenting`` gives ``indent``, ``directories`` ``director``.
+
+    Endings of English and of its neighbours, no dictionary; at least four letters are left. Words with
+    digits, short ones and those of other scripts stay whole.
+    """
+    if len(word) < 5 or not word.isascii() or not word.isalpha():
+        return word
+    for ending in _ENDINGS:
+        rest = word[: -len(ending)]
+        if word.endswith(ending) and len(rest) >= 4:
+            double = len(rest) >= 5 and rest[-1] == rest[-2] and rest[-1] not in "aeiouls"
+            return rest[:-1] if double else rest
+    return word
 
 
 def _neighbours(items: Sequence[_T]) -> list[tuple[_T, _T]]:
@@ -125,17 +152,17 @@ def search_text(
 
 
 def ideal_score(db: Session, query: str) -> float | None:
-    """The BM25 score of a page of average length that has every word of ``query`` once: the sum of their
-    weights, words that most pages have counting nothing. ``None`` where the database ranks otherwise."""
+    """The BM25 score of a page of average length that has every word of ``query`` once: the sum of the
+    terms' weights, those of most pages counting nothing. ``None`` where the database ranks otherwise."""
     if not _is_sqlite(db):
         return None
-    words = sorted({phrase[0] for phrase in query_phrases(query) if len(phrase) == 1})
     pages = db.execute(text("SELECT count(*) FROM page_text_docsize")).scalar_one()
-    counted = text("SELECT count(*) FROM page_text WHERE page_text MATCH :word")
+    counted = text("SELECT count(*) FROM page_text WHERE page_text MATCH :term")
     total = 0.0
-    for word in words:
-        having = db.execute(counted, {"word": f'"{word}"'}).scalar_one()
-        total += max(0.0, math.log((pages - having + 0.5) / (having + 0.5)))
+    for phrase in query_phrases(query):
+        for term in _terms(phrase) if len(phrase) == 1 else ():
+            having = db.execute(counted, {"term": term}).scalar_one()
+            total += max(0.0, math.log((pages - having + 0.5) / (having + 0.5)))
     return total
 
 
@@ -160,12 +187,23 @@ def _statement(sqlite: bool, conditions: Sequence[str]) -> TextClause:
 def _match(phrases: Sequence[Sequence[str]], sqlite: bool) -> str:
     """Words hold letters and digits only (see ``_WORD``), so quoting them leaves no syntax."""
     if sqlite:
-        quoted = ['"' + " ".join(words) + '"' for words in phrases]
-        # The last word may not be finished yet.
-        if len(phrases[-1]) == 1 and len(phrases[-1][0]) > 2:
-            quoted[-1] += " *"
-        return " OR ".join(quoted)
-    return " | ".join("(" + " <-> ".join(f"'{w}'" for w in words) + ")" for words in phrases)
+        return " OR ".join(term for words in phrases for term in _terms(words))
+    return " | ".join(
+        f"'{stem(words[0])}':*" if _varies(words) else "(" + " <-> ".join(f"'{w}'" for w in words) + ")"
+        for words in phrases
+    )
+
+
+def _varies(words: Sequence[str]) -> bool:
+    """Whether other words that begin alike are meant too: forms of it, or what it will be when typed out."""
+    return len(words) == 1 and len(words[0]) > 2 and not words[0].isdigit()
+
+
+def _terms(words: Sequence[str]) -> list[str]:
+    """FTS5 terms of one phrase: the phrase, and for a word all that begin like it, so that the very word
+    counts twice and its other forms once."""
+    exact = '"' + " ".join(words) + '"'
+    return [exact, f'"{stem(words[0])}" *'] if _varies(words) else [exact]
 
 
 def _is_sqlite(db: Session) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hydra_rag_indexing.fusion import fuse_evidence, reciprocal_rank_fusion
+from hydra_rag.ranking import reciprocal_rank_fusion
+from hydra_rag_indexing.fusion import fuse_evidence
 
 
 def test_known_values() -> None:

@@ -7,7 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hydra_rag.store.store import Store
-from hydra_rag_indexing.text import index_page_text, query_phrases, remove_page_text, search_text
+from hydra_rag_indexing.text import (
+    ideal_score,
+    index_page_text,
+    query_phrases,
+    remove_page_text,
+    search_text,
+    stem,
+)
 
 from .conftest import add_document
 
@@ -41,6 +48,8 @@ def keys(store: Store) -> list[int]:
         ("How do I prime the pump?", 1),
         ("filt", 1),
         ("fac\u0327ade", 2),
+        ("priming pumps", 1),
+        ("invoiced amounts", 0),
     ],
 )
 def test_finds_the_page(store: Store, keys: list[int], query: str, page: int) -> None:
@@ -69,6 +78,40 @@ def test_query_syntax_means_nothing(store: Store, keys: list[int], query: str) -
     with store.session() as db:
         search_text(db, "default", query, 3)
         assert search_text(db, "default", query + " pump", 3)
+
+
+@pytest.mark.parametrize(
+    ("word", "begins"),
+    [
+        ("indenting", "indent"),
+        ("plotted", "plot"),
+        ("directories", "director"),
+        ("calling", "call"),
+        ("string", "string"),
+        ("code", "code"),
+        ("vorlagen", "vorlag"),
+        ("inv204ing", "inv204ing"),
+        ("pump", "pump"),
+    ],
+)
+def test_stems(word: str, begins: str) -> None:
+    assert stem(word) == begins
+    assert stem(stem(word)) in (begins, stem(begins))
+
+
+def test_the_very_word_counts_more_than_its_forms(store: Store) -> None:
+    with store.write() as db:
+        keys = add_document(db, "a", 4)
+        for key, value in zip(keys, ["indents a b", "indenting a b", "something", "else"], strict=True):
+            index_page_text(db, key, "default", value)
+    with store.session() as db:
+        assert [key for key, _ in search_text(db, "default", "indenting", 5)] == [keys[1], keys[0]]
+        whole = ideal_score(db, "indenting something")
+        assert whole is not None
+        best = search_text(db, "default", "indenting something", 5)
+        assert 0 < best[0][1] < 2 * whole
+        assert ideal_score(db, "the words that nobody wrote") > 0
+        assert ideal_score(db, "?!") == 0
 
 
 def test_filters_are_part_of_the_query(store: Store, keys: list[int]) -> None:
