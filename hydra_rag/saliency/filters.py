@@ -185,6 +185,15 @@ def retrieval_heads(signals: Signals) -> Signals:
     return _weigh(signals, torch.where(signals.scores >= least, signals.scores, torch.zeros(())))
 
 
+@_filter("output_gate", "heads weighed by their output gate", "gates")
+def output_gate(signals: Signals) -> Signals:
+    """Gated attention (Qwen3.5) lets through only a part of what a head has looked at: it counts by that.
+
+    Nothing changes for models without such gates.
+    """
+    return signals if signals.gates is None else _weigh(signals, signals.gates)
+
+
 def _weigh(signals: Signals, weights: torch.Tensor) -> Signals:
     old = torch.ones_like(weights) if signals.heads is None else signals.heads
     new = old * weights

@@ -51,12 +51,15 @@ class Ask:
 @dataclass
 class Passes:
     """``rows``: per prompt float32 [L, H, rows, tokens]. ``gradient`` [L, H, tokens], ``sinks`` [L, tokens],
-    ``values`` [L, K, tokens, D]: of the first prompt, where asked for (tokens: of the whole prompt)."""
+    ``values`` [L, K, tokens, D]: of the first prompt, where asked for (tokens: of the whole prompt).
+    ``gates`` [L, H]: how far every head's output is let through where the first prompt's answer begins
+    (``None`` for models without output gates)."""
 
     rows: list[torch.Tensor] = field(default_factory=list)
     gradient: torch.Tensor | None = None
     sinks: torch.Tensor | None = None
     values: torch.Tensor | None = None
+    gates: torch.Tensor | None = None
 
 
 def run_passes(
@@ -68,6 +71,7 @@ def run_passes(
     sinks: bool = False,
     sink_dims: tuple[int, ...] = (),
     values: bool = False,
+    gates: bool = False,
 ) -> Passes:
     """Run all probes of one look. ``layers``: decoder layers that have attention rows."""
     tree = _tree(model)
@@ -76,7 +80,7 @@ def run_passes(
         features = model.vision.features(model.base_model, asks[0].prompt.images, model.device)
         yield
         run = _Run(tree, model, features, layers)
-        return run.all(asks, gradient=gradient, sinks=sinks, sink_dims=sink_dims, values=values)
+        return run.all(asks, gradient=gradient, sinks=sinks, sink_dims=sink_dims, values=values, gates=gates)
 
     return model.scheduler.run("chat", steps)
 
@@ -131,6 +135,7 @@ class _Run:
         sinks: bool,
         sink_dims: tuple[int, ...],
         values: bool,
+        gates: bool,
     ) -> Passes:
         from transformers import DynamicCache
 
@@ -141,7 +146,7 @@ class _Run:
         # A pass stops after the last layer of its collector; the gradient needs the whole model.
         reach = frozenset((last,) if gradient else ()) | frozenset(self.layers)
         cache = DynamicCache(config=self.tree.language_model.config)
-        with torch.no_grad(), self._watch(sinks, values) as seen:
+        with torch.no_grad(), self._watch(sinks, values, gates) as seen:
             self._pass(first, 0, cut, cache, attention.Collector(reach, torch.zeros(1, 0, dtype=torch.long)))
             for index, ask in enumerate(asks):
                 positions = torch.tensor([[p - cut for p in ask.positions]], dtype=torch.long)
@@ -155,7 +160,19 @@ class _Run:
             made.sinks = _sink_scores([torch.cat(seen.hidden[i]) for i in self.layers], sink_dims)
         if values:
             made.values = torch.stack([self._split(torch.cat(seen.values[i])) for i in self.layers])
+        if gates:
+            made.gates = self._gates(seen)
         return made
+
+    def _gates(self, seen: _Seen) -> torch.Tensor | None:
+        """Gated attention projects a query and a gate per head, side by side; the gate's mean sigmoid."""
+        heads = int(self.tree.language_model.config.num_attention_heads)
+        rows = [seen.queries[i][-1] for i in self.layers]
+        dim = int(self.tree.language_model.layers[self.layers[0]].self_attn.head_dim)
+        if any(row.shape[-1] != 2 * heads * dim for row in rows):
+            return None
+        halves = torch.stack(rows).float().reshape(len(rows), heads, 2, dim)
+        return torch.sigmoid(halves[:, :, 1]).mean(-1).cpu()
 
     def _pass(self, prompt: Prompt, start: int, end: int, cache: Any, collector: attention.Collector) -> Any:
         """Tokens ``start`` to ``end`` of the prompt on top of the cache; its hidden states, if reached."""
@@ -212,9 +229,9 @@ class _Run:
         return values.reshape(len(values), heads, -1).transpose(0, 1).float().cpu()
 
     @contextmanager
-    def _watch(self, sinks: bool, values: bool) -> Iterator[_Seen]:
-        """Record hidden states and values of the wanted layers while the block runs."""
-        seen = _Seen({i: [] for i in self.layers}, {i: [] for i in self.layers})
+    def _watch(self, sinks: bool, values: bool, gates: bool) -> Iterator[_Seen]:
+        """Record hidden states, values and query projections of the wanted layers while the block runs."""
+        seen = _Seen(*({i: [] for i in self.layers} for _ in range(3)))
         handles = []
         for index in self.layers:
             layer = self.tree.language_model.layers[index]
@@ -224,6 +241,8 @@ class _Run:
                 )
             if values:
                 handles.append(layer.self_attn.v_proj.register_forward_hook(partial(seen.see_values, index)))
+            if gates:
+                handles.append(layer.self_attn.q_proj.register_forward_hook(partial(seen.see_query, index)))
         try:
             yield seen
         finally:
@@ -235,6 +254,7 @@ class _Run:
 class _Seen:
     hidden: dict[int, list[torch.Tensor]]
     values: dict[int, list[torch.Tensor]]
+    queries: dict[int, list[torch.Tensor]]
     active: bool = True
 
     def see_hidden(self, index: int, module: Any, args: Any, kwargs: Any) -> None:
@@ -245,6 +265,10 @@ class _Seen:
     def see_values(self, index: int, module: Any, args: Any, output: torch.Tensor) -> None:
         if self.active:
             self.values[index].append(output[0].detach())
+
+    def see_query(self, index: int, module: Any, args: Any, output: torch.Tensor) -> None:
+        if self.active:
+            self.queries[index].append(output[0, -1].detach())
 
 
 def _sink_scores(hidden: list[torch.Tensor], dims: tuple[int, ...]) -> torch.Tensor:

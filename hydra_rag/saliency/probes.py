@@ -134,6 +134,7 @@ def record(
         sinks="sinks" in needs,
         sink_dims=calibration.sink_dims,
         values="values" in needs,
+        gates="gates" in needs,
     )
     scores = _head_scores(calibration, wanted, made.rows[0].shape[1])
     trend = torch.tensor(calibration.trend) if calibration.trend else None
@@ -153,6 +154,7 @@ def record(
             sinks=None if made.sinks is None else made.sinks[:, start:end],
             scores=scores,
             trend=trend,
+            gates=made.gates,
         )
         if made.values is not None:
             spots = [last for _, last, _ in words]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Need", "Signals"]
 
 Need = Literal[
-    "question", "generic", "words", "gradient", "sinks", "values", "similarity", "spread"
+    "question", "generic", "words", "gradient", "sinks", "values", "similarity", "spread", "gates"
 ]  # fmt: skip
 _ROWS = ("question", "generic", "words", "before")
 
@@ -34,6 +34,7 @@ class Signals:
     ``word_values`` [L, K, W, D], ``cell_values`` [L, K, C, D]. ``similarity`` [Q, C]: retrieval vectors.
     ``spread`` [C]: standard deviation of the cell's luminance, 0 to 255. ``alive`` bool [C]: cells that may
     matter. ``heads`` [L, H]: weights of heads. ``trend`` [bins]: usual attention from top to bottom.
+    ``gates`` [L, H]: how far the head's output is let through (gated attention), 0 to 1.
     ``scores`` [L, H]: how well each head did when the checkpoint was calibrated. ``floor``: of the contrast.
     ``layers``: decoder layers of axis L; ``best``: the entry of L for methods that use a single layer.
     """
@@ -57,6 +58,7 @@ class Signals:
     heads: torch.Tensor | None = None
     trend: torch.Tensor | None = None
     scores: torch.Tensor | None = None
+    gates: torch.Tensor | None = None
 
     def get(self, name: str) -> torch.Tensor:
         """A signal that must be there. Raises ``ValueError`` where it was not recorded."""
@@ -86,7 +88,7 @@ class Signals:
         """Only these decoder layers, in this order."""
         index = [self.layers.index(layer) for layer in layers]
         by_layer = {f.name for f in fields(self)} & {
-            *_ROWS, "gradient", "sinks", "word_values", "cell_values", "heads", "scores"
+            *_ROWS, "gradient", "sinks", "word_values", "cell_values", "heads", "scores", "gates"
         }  # fmt: skip
         made = {n: getattr(self, n)[index] for n in by_layer if getattr(self, n) is not None}
         return replace(self, layers=layers, best=0, **made)

@@ -174,3 +174,32 @@ def test_broken_calibrations_are_told(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ModelError, match="calibrate"):
         Calibration.load(path)
+
+
+def test_output_gates_are_those_of_the_plain_model(
+    engine: HydraModel, family: str, folders: dict[str, Path]
+) -> None:
+    """The gate of the position that writes the answer, read from the plain class; none in other families."""
+    prompt = engine.processor.chat(ask(IMAGES[0]))
+    layers = layers_of(engine)
+    made = run_passes(engine, [Ask(prompt, (len(prompt) - 1,))], layers, gates=True).gates
+    if family != "qwen3_5":
+        assert made is None
+        return
+    plain = load_plain(family, folders[family])
+    seen: dict[int, torch.Tensor] = {}
+    for index in layers:
+        module = plain.model.language_model.layers[index].self_attn
+        heads, dim = plain.config.text_config.num_attention_heads, module.head_dim
+
+        def keep(
+            module: Any, args: Any, output: torch.Tensor, index: int = index, shape: Any = (heads, 2 * dim)
+        ) -> None:
+            gate = torch.chunk(output[0, -1].view(shape), 2, dim=-1)[1]
+            seen[index] = torch.sigmoid(gate).mean(-1)
+
+        module.q_proj.register_forward_hook(keep)
+    plain(**prompt.tensors(), use_cache=False)
+    assert made is not None
+    torch.testing.assert_close(made, torch.stack([seen[i] for i in layers]), atol=1e-5, rtol=0)
+    assert 0 < float(made.min()) < float(made.max()) < 1
