@@ -26,7 +26,7 @@ from hydra_rag.store.models import BlobRow, PageRow, RemovedFileRow, SegmentRow
 from hydra_rag.store.store import Store
 from hydra_rag_indexing.lease import WriteLease
 
-__all__ = ["Garbage", "find_garbage", "sweep", "to_trash"]
+__all__ = ["Garbage", "find_garbage", "named_files", "sweep", "to_trash"]
 
 _OURS = re.compile(
     r"segments/[0-9a-f]{32}\.safetensors"
@@ -61,7 +61,7 @@ def find_garbage(store: Store) -> Garbage:
     """Compare the folders with SQL. Files that appear meanwhile may be counted as unknown."""
     files = dict(_files(store))
     with store.session() as db:
-        named = set(_named(db, store))
+        named = set(named_files(db, store))
         listed = set(db.scalars(select(RemovedFileRow.path)))
     loose = [path for path in files if path not in named]
     unknown = [path for path in loose if path not in listed]
@@ -102,7 +102,9 @@ def to_trash(store: Store, relative: str) -> None:
         os.replace(store.directory / relative, folder / relative.replace("/", "__"))
 
 
-def _named(db: Session, store: Store) -> Iterator[str]:
+def named_files(db: Session, store: Store) -> Iterator[str]:
+    """Paths, relative to the store, of every file that a row names."""
+
     def relative(path: Path) -> str:
         return str(path.relative_to(store.directory))
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hydra_rag import __version__
-from hydra_rag_api.cli import admin, ask, documents, learn, mcp, serve, sessions
+from hydra_rag_api.cli import admin, ask, backup, documents, learn, mcp, serve, sessions
 
 __all__ = ["app"]
 
@@ -48,4 +48,5 @@ sessions.register(app)
 learn.register(app)
 serve.register(app)
 mcp.register(app)
+backup.register(app)
 admin.register(app)
