@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hydra_rag.geometry import Box
+from hydra_rag.lines import group_lines
 from hydra_rag.values import QueryItem, Word
 from hydra_rag_agents.fuse import fuse
 from hydra_rag_agents.looking import crop_page, frame, words_in
 from hydra_rag_agents.moves import Draft, Gaze, Glance, Search, View
-from hydra_rag_agents.ports import Library, Reader, Reading
+from hydra_rag_agents.ports import EvidenceLine, Library, Reader, Reading
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
+from hydra_rag_agents.relevance import word_priors
 from hydra_rag_agents.state import Candidate, Cost, PageId, ReaderProfile, Turn
 from hydra_rag_agents.text_context import choose_lines, relevant_lines
 
@@ -36,7 +38,7 @@ class Prepared:
 
     pages: tuple[PageId, ...]
     text: str
-    evidence: tuple[str, ...]
+    evidence: tuple[EvidenceLine, ...]
     max_new_tokens: int
     cost: Cost
     boxes: tuple[Box, ...] = ()
@@ -121,7 +123,7 @@ def prepare(
     new = min(turn.settings.max_new_tokens or profile.max_new_tokens, profile.max_new_tokens)
     whole = len(pages) if beside else 0
     tokens = reader.tokens(whole + len(boxes) + own, text, new)
-    lines: tuple[str, ...] = ()
+    lines: tuple[EvidenceLine, ...] = ()
     if turn.settings.text_layer:
         lines = evidence_lines(profile, [shown[page] for page in pages], turn.search_text)
     return Prepared(
@@ -138,12 +140,19 @@ def prepare(
     )
 
 
-def evidence_lines(profile: ReaderProfile, pages: Sequence[Sequence[Word]], question: str) -> tuple[str, ...]:
+def evidence_lines(
+    profile: ReaderProfile, pages: Sequence[Sequence[Word]], question: str
+) -> tuple[EvidenceLine, ...]:
     """The lines that a bound model's answer must be a part of: more of the pages than their prompt shows."""
     if not profile.bound:
         return ()
     most = _BOUND * profile.text_chars // max(1, len(pages))
-    return tuple(line.text for words in pages for line in relevant_lines(words, question, most))
+    found: list[EvidenceLine] = []
+    for words in pages:
+        lines = group_lines(words)
+        for line in relevant_lines(words, question, most):
+            found.append(EvidenceLine(line.text, word_priors(lines, line, question)))
+    return tuple(found)
 
 
 def _words(library: Library, page: PageId, frames: Sequence[Box], blanked: Sequence[Box]) -> Sequence[Word]:

@@ -16,7 +16,7 @@ from hydra_rag.metrics import edit_distance
 from hydra_rag.values import Word
 from hydra_rag_agents.text_context import content_tokens, said
 
-__all__ = ["Match", "find_answer", "squeeze"]
+__all__ = ["Match", "find_answer", "nearness", "squeeze"]
 
 #: Least similarity (1 - edit distance / length) at which words count as the answer.
 FUZZY = 0.7
@@ -50,7 +50,7 @@ def find_answer(words: Sequence[Word], question: str, answer: str) -> list[Match
     if count <= _LONGEST:
         for index, line in enumerate(lines):
             for span, score in _spans(line, target, count):
-                near = _nearness(lines, index, span, question)
+                near = nearness(lines, index, span, question)
                 found.append(Match(" ".join(w.text for w in span), union(w.box for w in span), score, near))
     if not found and count > 1:
         found = _sentence(lines, question, answer)
@@ -92,7 +92,7 @@ def _similar(text: str, target: str) -> float:
     return 1 - distance / longer if distance <= limit else 0.0
 
 
-def _nearness(lines: Sequence[Line], index: int, span: Sequence[Word], question: str) -> float:
+def nearness(lines: Sequence[Line], index: int, span: Sequence[Word], question: str) -> float:
     """How many of the question's words stand beside (same line), above or below (next lines) the span."""
     asked = set(content_tokens(question))
     if not asked:
@@ -100,15 +100,17 @@ def _nearness(lines: Sequence[Line], index: int, span: Sequence[Word], question:
     box = union(word.box for word in span)
     beside = said(asked, _tokens(w for w in lines[index].words if w not in span))
     share = dict.fromkeys(beside, 1.0)
-    # A value with a label of its own, of other words, has little to do with those above and below.
+    # What stands right before a value is its label. One that says more than was asked (the date, not the
+    # number) is another value's, and what stands above and below has little to do with it.
     label = set(_tokens(_own_label(lines[index], span, box)))
-    weight = 0.4 if label and not said(asked, label) else 1.0
+    fits = len({t for t in label if said({t}, asked)}) / len(label) if label else 1.0
+    weight = 1.0 if fits == 1.0 else 0.4
     rows = [(1.0 - 0.2 * up, lines[index - up]) for up in range(1, min(3, index) + 1)]
     rows += [(0.8 - 0.2 * down, line) for down, line in enumerate(lines[index + 1 : index + 3], start=1)]
     for worth, line in rows:
         for token in said(asked, _column([line], box)):
             share[token] = max(share.get(token, 0.0), worth * weight)
-    return sum(share.values()) / len(asked)
+    return (0.5 + 0.5 * fits) * sum(share.values()) / len(asked)
 
 
 def _tokens(words: Iterable[Word]) -> list[str]:
@@ -151,5 +153,5 @@ def _sentence(lines: Sequence[Line], question: str, answer: str) -> list[Match]:
         words = tuple(line.words)
         share = sum(weight[t] for t in told & set(content_tokens(line.text))) / total
         if share >= 0.5:
-            found.append(Match(line.text, line.box, share * 0.99, _nearness(lines, index, words, question)))
+            found.append(Match(line.text, line.box, share * 0.99, nearness(lines, index, words, question)))
     return found

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta
 from hydra_rag_agents.gate import Gate
-from hydra_rag_agents.ports import Reader, Reading
+from hydra_rag_agents.ports import EvidenceLine, Reader, Reading
 from hydra_rag_agents.state import ReaderProfile
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class MemoReader:
         *,
         max_new_tokens: int,
         seed: int,
-        evidence: Sequence[str] = (),
+        evidence: Sequence[EvidenceLine] = (),
     ) -> Reading:
         key = (tuple(_digest(image) for image in images), text, max_new_tokens, seed, tuple(evidence))
         if key not in self._told:

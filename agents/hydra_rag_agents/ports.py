@@ -6,7 +6,7 @@ No torch, no SQL: a test passes fakes. Boxes are in pixels of the stored page im
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from hydra_rag.geometry import Box
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta, Word
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
 
     from hydra_rag.saliency.maps import SaliencyMap
 
-__all__ = ["Library", "Reader", "Reading"]
+__all__ = ["EvidenceLine", "Library", "Reader", "Reading"]
+
+
+class EvidenceLine(NamedTuple):
+    """A line that an answer may be taken from. ``priors``: of every word (as white space parts them), how
+    likely it is to begin the answer, 0 to 1."""
+
+    text: str
+    priors: tuple[float, ...]
 
 
 class Reading(Protocol):
@@ -50,7 +58,7 @@ class Reader(Protocol):
         *,
         max_new_tokens: int,
         seed: int,
-        evidence: Sequence[str] = (),
+        evidence: Sequence[EvidenceLine] = (),
     ) -> Reading:
         """Start reading. ``evidence``: lines that the answer must be a part of (none: anything goes)."""
         ...

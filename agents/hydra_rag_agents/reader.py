@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hydra_rag.prompts import NOT_FOUND_TEXT
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta
 from hydra_rag_agents.gate import Gate
-from hydra_rag_agents.ports import Reading
+from hydra_rag_agents.ports import EvidenceLine, Reading
 from hydra_rag_agents.state import ReaderProfile
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class ModelReader:
         *,
         max_new_tokens: int,
         seed: int,
-        evidence: Sequence[str] = (),
+        evidence: Sequence[EvidenceLine] = (),
     ) -> Reading:
         model = self._model()
         options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "do_sample": False}
@@ -127,7 +127,7 @@ class ModelReader:
         return self._calibration
 
 
-def _bound_to(evidence: Sequence[str], model: HydraModel) -> Any:
+def _bound_to(evidence: Sequence[EvidenceLine], model: HydraModel) -> Any:
     """Keeps an answer inside ``evidence``; the prompt's length is learnt from the first token's turn."""
     from hydra_rag.evidence_bound import SpanBound
 
@@ -142,7 +142,14 @@ def _bound_to(evidence: Sequence[str], model: HydraModel) -> Any:
         nonlocal bound
         if bound is None:
             end = ends[0] if isinstance(ends, list) else int(ends)
-            bound = SpanBound(evidence, encode, end, input_ids.shape[1], NOT_FOUND_TEXT)
+            bound = SpanBound(
+                [line.text for line in evidence],
+                encode,
+                end,
+                input_ids.shape[1],
+                NOT_FOUND_TEXT,
+                priors=[line.priors for line in evidence],
+            )
         return bound(input_ids, scores)
 
     return keep

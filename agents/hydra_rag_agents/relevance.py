@@ -11,17 +11,18 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from hydra_rag.lines import group_lines
+from hydra_rag.lines import Line, group_lines
 from hydra_rag.values import Word
-from hydra_rag_agents.matching import Match
+from hydra_rag_agents.matching import Match, nearness
 from hydra_rag_agents.state import PageId
 from hydra_rag_agents.text_context import content_tokens, said
 
-__all__ = ["Relevance", "fits_form"]
+__all__ = ["Relevance", "fits_form", "word_priors"]
 
 #: Parts of the factor: what a value keeps without any support, its page's words, the words around it.
 _FLOOR, _PAGE, _NEAR = 0.3, 0.25, 0.45
 _MISFORMED = 0.6
+_START, _ASKED = 0.3, 0.4
 _DIGITS = re.compile(
     r"^\s*(when|how (many|much|long|far|old|tall|heavy|often|large|big|fast))\b"
     r"|\b(what|which) (is|was|are|were)?\s*(the )?(?:\w+ ){0,3}(date|number|price|amount|total|year|weight|"
@@ -49,6 +50,29 @@ class Relevance:
         near = 0.0 if match is None else min(1.0, 1.25 * match.nearness)
         form = 1.0 if fits_form(self._question, answer) else _MISFORMED
         return (_FLOOR + _PAGE * share + _NEAR * near) * form
+
+
+def word_priors(lines: Sequence[Line], line: Line, question: str) -> tuple[float, ...]:
+    """How likely each word of ``line`` (one of ``lines``, the page) is to begin the answer, 0 to 1; one for
+    every piece between white space.
+
+    The question's words stand beside or above a value; they are seldom its own; a question for a figure is
+    answered with digits soon.
+    """
+    asked = set(content_tokens(question))
+    index = lines.index(line)
+    wants_digits = bool(_DIGITS.search(question))
+    found: list[float] = []
+    for number, word in enumerate(line.words):
+        likely = _START + (1 - _START) * min(1.0, 1.25 * nearness(lines, index, (word,), question))
+        tokens = content_tokens(word.text)
+        if tokens and said(asked, tokens):
+            likely *= _ASKED
+        soon = "".join(w.text for w in line.words[number : number + 3])
+        if wants_digits and not any(c.isdigit() for c in soon):
+            likely *= _MISFORMED
+        found += [likely] * len(word.text.split())
+    return tuple(found)
 
 
 def fits_form(question: str, answer: str) -> bool:

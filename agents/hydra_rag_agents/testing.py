@@ -13,7 +13,7 @@ from hydra_rag.geometry import Box, Grid
 from hydra_rag.saliency.maps import SaliencyMap
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta, Word
 from hydra_rag_agents.gate import Gate
-from hydra_rag_agents.ports import Reading
+from hydra_rag_agents.ports import EvidenceLine, Reading
 from hydra_rag_agents.state import Candidate, PageId, ReaderProfile
 
 if TYPE_CHECKING:
@@ -152,14 +152,14 @@ class ScriptedReader:
         *,
         max_new_tokens: int,
         seed: int,
-        evidence: Sequence[str] = (),
+        evidence: Sequence[EvidenceLine] = (),
     ) -> Reading:
         answer, confidence = self.script(images, text)
         used = len(images) * self.profile.image_tokens + len(text)
         reading = ScriptedReading(answer, confidence, max_new_tokens, used)
         self.readings.append(reading)
         self.prompts.append(text)
-        self.evidence.append(tuple(evidence))
+        self.evidence.append(tuple(line.text for line in evidence))
         self.shown.append(len(images))
         return reading
 

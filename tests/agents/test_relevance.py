@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from hydra_rag.lines import group_lines
 from hydra_rag_agents.matching import find_answer
-from hydra_rag_agents.relevance import Relevance, fits_form
+from hydra_rag_agents.relevance import Relevance, fits_form, word_priors
 from hydra_rag_agents.state import PageId
 from hydra_rag_agents.testing import words_of
 from hydra_rag_agents.text_context import choose_lines, said
@@ -49,6 +50,21 @@ def test_a_question_about_nothing_on_the_pages_leaves_little() -> None:
 )
 def test_forms(question: str, answer: str, fits: bool) -> None:
     assert fits_form(question, answer) is fits
+
+
+def test_words_under_their_label_are_the_likeliest_to_begin_an_answer() -> None:
+    form = "Date of birth          Membership number\n15/09/1995             A-35212\nCity"
+    lines = group_lines(words_of(form))
+    priors = word_priors(lines, lines[1], "What is the membership number?")
+    assert priors[1] > 2 * priors[0]
+    labels = word_priors(lines, lines[0], "What is the membership number?")
+    assert max(labels) < priors[1]
+
+
+def test_a_value_with_another_label_of_its_own_is_less_likely() -> None:
+    lines = group_lines(words_of("Bill to     Invoice number INV-703\nMaple Ltd   Invoice date 27 November"))
+    first, second = (word_priors(lines, line, "What is the invoice number?") for line in lines)
+    assert first[-1] > 1.2 * max(second)
 
 
 def test_related_words_are_the_same_word() -> None:

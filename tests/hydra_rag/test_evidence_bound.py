@@ -58,3 +58,19 @@ def test_without_text_nothing_is_constrained(lines: list[str]) -> None:
     scores = torch.rand(1, 20)
     bound = SpanBound(lines, encode, END, 0, "no")
     assert torch.equal(bound(torch.tensor([[1]]), scores), scores)  # type: ignore[arg-type]
+
+
+def test_priors_decide_where_the_model_wavers_and_not_where_it_is_sure() -> None:
+    lines = ["born 15/09/1995 A-35212"]
+    priors = [[0.1, 0.3, 1.0]]
+    for lead, told in ((1.0, "A-35212"), (9.0, "15/09/1995")):
+        scores = torch.zeros(60, 200)
+        scores[:, encode("1")[0]] = lead
+        scores[:, END] = 20.0  # ends as soon as it may
+        bound = SpanBound(lines, encode, END, 2, "not found", priors=priors)
+        assert decode_with(bound, scores) == told
+
+
+def test_priors_belong_to_words() -> None:
+    with pytest.raises(ValueError, match="every word"):
+        SpanBound(["two words"], encode, END, 0, "no", priors=[[1.0]])
