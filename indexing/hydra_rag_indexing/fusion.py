@@ -21,14 +21,15 @@ def fuse_evidence(
     So a page that has the words leads whatever a weak model sees in others, and where no page has them (the
     right one may be a scan) the model decides. Of looks: how far the best stands out, at least a half.
 
-    Measured on 39 questions to 78 pages of manuals with a model whose own recall@5 was 0.51: recall@1 0.95
-    (words alone 1.0), and 0.44 recall@5 with the right page's words taken away, where reciprocal rank fusion
-    had 0.54 and 0: there a page in both rankings beats the best of one, whatever their scores.
+    Measured on questions to 119 pages of manuals, with a model whose own recall@5 was 0.47: 60 questions in
+    the manuals' words recall@1 0.97 and recall@5 1.0, 26 in other words 0.81 and 0.96; 0.25 recall@5 with the
+    right page's words taken away. Reciprocal rank fusion had 0.54, 0.85 and 0 on the first: there a page in
+    both rankings beats the best page of one, whatever their scores.
     """
     fused: dict[int, float] = {}
     if text:
         best = text[0][1]
-        sure = _stands_out(text) if ideal is None else min(1.0, best / max(ideal, 1e-9)) ** 2
+        sure = _stands_out(text) if ideal is None else min(1.0, best / max(ideal, 1e-9)) ** 1.5
         for key, score in text:
             fused[key] = sure * score / max(best, 1e-9)
     if visual:

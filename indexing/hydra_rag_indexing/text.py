@@ -162,7 +162,9 @@ def ideal_score(db: Session, query: str) -> float | None:
     for phrase in query_phrases(query):
         for term in _terms(phrase) if len(phrase) == 1 else ():
             having = db.execute(counted, {"term": term}).scalar_one()
-            total += max(0.0, math.log((pages - having + 0.5) / (having + 0.5)))
+            weight = max(0.0, math.log((pages - having + 0.5) / (having + 0.5)))
+            # A word that no page has may stand on a scan, or be another word for the same.
+            total += weight if having else weight / 2
     return total
 
 

@@ -97,3 +97,12 @@ def test_folder_reached_by_a_link_is_walked(tmp_path: Path) -> None:
         "named/link/deep/d.png",
         "named/link/z.tmp",
     ]
+
+
+def test_a_store_in_the_folder_is_no_source(tmp_path: Path) -> None:
+    from hydra_rag.store import Store
+
+    tree(tmp_path)
+    plain = names(discover([tmp_path]), tmp_path)
+    with Store.open(tmp_path / "sub" / "store"):
+        assert names(discover([tmp_path]), tmp_path) == plain

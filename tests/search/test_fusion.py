@@ -69,4 +69,4 @@ def test_every_page_once_with_a_score_from_0_to_1(
 
 def test_nothing_fuses_to_nothing() -> None:
     assert fuse_evidence([], [], None) == []
-    assert fuse_evidence([], [(3, 1.0)], 4.0) == [(3, 1 / 32)]
+    assert fuse_evidence([], [(3, 1.0)], 4.0) == [(3, 1 / 16)]

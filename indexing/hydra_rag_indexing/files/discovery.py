@@ -15,6 +15,8 @@ from hydra_rag.errors import FileError
 __all__ = ["Found", "discover"]
 
 _WILD = frozenset("*?[")
+#: A folder with these is a store, perhaps the very one that is being filled.
+_STORE = frozenset({"hydra.db", "segments", "blobs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,11 @@ def discover(
 ) -> list[Found]:
     """Files in the order of ``paths``, those of a folder sorted by path, each file once.
 
-    A folder is walked with all below it; names that begin with a dot, and what is not a regular file, are
-    skipped there, links are followed but no folder is entered twice. A path that does not exist is tried as
-    a glob (``**`` goes through folders). ``include`` and ``exclude`` are shell patterns against the file name
-    and against the path below the named folder; ``include`` holds for files found in folders and by globs,
-    ``exclude`` for all. Never raises for a bad path: it becomes a ``Found`` with ``error``.
+    A folder is walked with all below it; names that begin with a dot, what is not a regular file, and whole
+    stores are skipped there; links are followed but no folder is entered twice. A path that does not exist
+    is tried as a glob (``**`` goes through folders). ``include`` and ``exclude`` are shell patterns against
+    the file name and against the path below the named folder; ``include`` holds for files found in folders
+    and by globs, ``exclude`` for all. Never raises for a bad path: it becomes a ``Found`` with ``error``.
     """
     found: list[Found] = []
     seen: set[str] = set()
@@ -101,6 +103,9 @@ def _walk(top: Path) -> Iterator[tuple[Found, str]]:
             folders.clear()
             continue
         entered.add((here.st_dev, here.st_ino))
+        if _STORE.issubset([*folders, *files]):
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             path = Path(folder, name)
