@@ -44,6 +44,9 @@ test-load: $(STAMP) ## 50 clients beside a 500-page ingest, 10,000 operations of
 test-extras: $(STAMP) ## each extra alone, and the wheel beside openai-agents, langchain-openai, langgraph
 	@scripts/extras.sh
 
+test-postgres: $(STAMP) ## the store on a PostgreSQL server that the environment brings (part of `make test` too)
+	$(BIN)/python -m pytest tests/postgres $(ARGS)
+
 test-browser: $(STAMP) ## the page in Chromium (installs Chromium where it may)
 	@scripts/browser.sh
 	@scripts/setup.sh "$(VENV)" -e ".[$(EXTRAS),browser]"

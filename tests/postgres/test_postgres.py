@@ -1,0 +1,148 @@
+"""The store on a real PostgreSQL server: the same answers as on SQLite, whatever is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, text
+
+import hydra_rag_migrations
+from hydra_rag.errors import StoreBusyError, UsageError
+from hydra_rag.store import Store
+from hydra_rag.store.engine import make_engine
+from hydra_rag.testing_fakes import FakeEmbedder
+from hydra_rag_indexing import jobs
+from hydra_rag_indexing.backup import backup
+from hydra_rag_indexing.collection import Collection
+from hydra_rag_indexing.lease import WriteLease
+from tests.indexing import library
+from tests.indexing.conftest import QUICK
+
+WORDS = {
+    "a.txt": "Invoice INV-204 total Müller ﬁnance straße",
+    "b.txt": "invoices paid 東京都 渋谷区 total",
+    "c.txt": "naïve café résumé O'Brien 100% a_b",
+}
+QUERIES = [
+    "invoice", "INV-204", "inv 204 total", "MULLER", "müller", "finance", "strasse", "東京", "渋谷区", "京渋",
+    "cafe", "O'Brien", "naive resume", "100%", "nothing here", "'", "';--", "a & b | !c", "(:*", "\\", "\x00",
+    "\ud800", "", "   ", "AND OR NOT NEAR", '"quoted', "total " * 500, "🎉", "invoi",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _known_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hydra_rag_indexing.files.load.load_pages", library.load_pages)
+
+
+@pytest.fixture
+def store(store_dir: Path, database: str) -> Iterator[Store]:
+    with Store.open(store_dir, url=database) as opened:
+        yield opened
+
+
+def collection(store: Store, model: FakeEmbedder | None = None, tenant: str = "default") -> Collection:
+    embedder = model or FakeEmbedder()
+    return Collection(store, lambda: embedder, settings=QUICK, tenant=tenant)
+
+
+def sources(folder: Path) -> list[Path]:
+    return [
+        library.write_source(folder / name, 2, seed, words)
+        for seed, (name, words) in enumerate(WORDS.items())
+    ]
+
+
+def found(held: Collection, query: str, **options: object) -> set[tuple[str, int]]:
+    return {(h.document, h.page) for h in held.search(query, k=20, mode="text", **options)}  # type: ignore[arg-type]
+
+
+def test_finds_the_pages_that_sqlite_finds(store: Store, tmp_path: Path) -> None:
+    here, files = collection(store), sources(tmp_path / "sources")
+    with Store.open(tmp_path / "sqlite") as lite:
+        there = collection(lite)
+        for held in (here, there):
+            assert [r.status for r in held.ingest(files)] == ["indexed"] * 3
+        answered = 0
+        for query in QUERIES:
+            assert found(here, query) == found(there, query), query
+            answered += bool(found(here, query))
+        assert answered >= 14
+        for mode in ("visual", "hybrid"):
+            ours, theirs = (h.search("invoice total", k=6, mode=mode) for h in (here, there))
+            assert {(h.document, h.page) for h in ours} == {(h.document, h.page) for h in theirs}
+        visual = [
+            [(h.document, h.page, h.score) for h in c.search("x", mode="visual")] for c in (here, there)
+        ]
+        assert visual[0] == visual[1]
+
+
+def test_documents_come_change_and_go(store: Store, tmp_path: Path) -> None:
+    held, files = collection(store), sources(tmp_path / "sources")
+    held.ingest(files)
+    assert [r.status for r in held.ingest(files)] == ["unchanged"] * 3
+    library.write_source(files[0], 3, 9, "walrus")
+    assert held.ingest([files[0]])[0].status == "replaced"
+    assert found(held, "walrus") == {("a.txt", 1), ("a.txt", 2), ("a.txt", 3)}
+    assert found(held, "204") == set()
+    gone = next(d.document_id for d in held.documents() if d.document == "b.txt")
+    held.remove([gone])
+    assert found(held, "東京") == set()
+    assert len(held.search("x", k=50, mode="visual")) == 5
+    assert held.compact(purge=True) > 0
+    report = held.doctor()
+    assert report.ok, report.problems
+    assert report.recall_estimate == 1.0
+    assert found(collection(store, tenant="other"), "walrus") == set()
+
+
+def test_reindex_with_another_model(store: Store, tmp_path: Path) -> None:
+    collection(store).ingest(sources(tmp_path / "sources"))
+    other = FakeEmbedder(name="another")
+    assert collection(store, other).reindex() == 6
+    assert len(collection(store, other).search("x", k=50, mode="visual")) == 6
+
+
+def test_a_lost_lease_can_not_commit(store: Store) -> None:
+    lease = WriteLease.acquire(store)
+    assert WriteLease.try_acquire(store) is None
+    lease.release()
+    with WriteLease.acquire(store) as newer, store.write() as db:
+        newer.fence(db)
+    with pytest.raises(StoreBusyError), store.write() as db:
+        lease.fence(db)
+
+
+def test_files_queued_by_another_are_ingested(store: Store, tmp_path: Path) -> None:
+    held, files = collection(store), sources(tmp_path / "sources")
+    ids = held.enqueue(files)
+    assert held.drain() == 3
+    assert {job.state for job in jobs.read(store, "default", ids)} == {"done"}
+
+
+def test_the_schema_is_the_one_of_the_tables(database: str) -> None:
+    engine = make_engine(database)
+    try:
+        hydra_rag_migrations.upgrade(engine)
+        assert hydra_rag_migrations.current(engine) == hydra_rag_migrations.head()
+        assert "page_text" in inspect(engine).get_table_names()
+        with engine.connect() as connection:
+            index = text("SELECT indexdef FROM pg_indexes WHERE tablename = 'page_text'")
+            assert any("gin" in row for row in connection.scalars(index))
+    finally:
+        engine.dispose()
+
+
+def test_backup_says_what_to_do_instead(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="pg_dump"):
+        backup(store, tmp_path / "saved")
+
+
+def test_two_processes_see_each_other(store: Store, database: str, tmp_path: Path) -> None:
+    with Store.open(store.directory, url=database) as second:
+        other = collection(second)
+        assert other.search("x", k=50, mode="visual") == []
+        collection(store).ingest(sources(tmp_path / "sources"))
+        assert len(other.search("x", k=50, mode="visual")) == 6
