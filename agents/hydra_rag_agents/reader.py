@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from hydra_rag.prompts import NOT_FOUND_TEXT
+from hydra_rag.prompts import NOT_FOUND_TEXT, READ_PROMPT
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta
 from hydra_rag_agents.gate import Gate
 from hydra_rag_agents.ports import EvidenceLine, Reading
@@ -88,9 +88,21 @@ class ModelReader:
     ) -> Reading:
         model = self._model()
         options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "do_sample": False}
+        processors = self._brakes(text, model)
         if evidence and self.profile.bound:
-            options["logits_processor"] = [_bound_to(evidence, model)]
+            processors.append(_bound_to(evidence, model))
+        if processors:
+            options["logits_processor"] = processors
         return StreamReading(model.stream(image_message(images, text), seed=seed, **options))
+
+    def _brakes(self, prompt: str, model: HydraModel) -> list[Any]:
+        bias = self.profile.refusal_bias_text if prompt.startswith("Text: ") else self.profile.refusal_bias
+        if not bias or prompt == READ_PROMPT:
+            return []
+        from hydra_rag.refusal_bias import RefusalBias
+
+        first = model.processor.tokenizer.encode(NOT_FOUND_TEXT, add_special_tokens=False)[0]
+        return [RefusalBias(int(first), bias)]
 
     def tokens(self, images: int, text: str, max_new_tokens: int) -> int:
         # A token stands for at least one byte; every image is cut to its budget.

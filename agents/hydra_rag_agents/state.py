@@ -204,7 +204,8 @@ class ReaderProfile:
     ``beside``: a crop is shown beside its page (models of one image a prompt see the crop alone).
     ``crop_scale``: crops have at most so many times the pixels of the stored page; ``text_px``: height of
     text lines that the model reads best, to which crops are scaled (0: always ``crop_scale``).
-    ``context``: least width and height of a crop shown alone, as parts of the page.
+    ``context``: least width and height of a crop shown alone, as parts of the page. ``refusal_bias``,
+    ``refusal_bias_text``: brakes on refusals without and with a text layer (``hydra_rag.refusal_bias``).
     """
 
     style: Literal["nano", "instruct"] = "instruct"
@@ -218,3 +219,5 @@ class ReaderProfile:
     crop_scale: float = 2.0
     text_px: int = 0
     context: tuple[float, float] = (0.0, 0.0)
+    refusal_bias: float = 0.0
+    refusal_bias_text: float = 0.0
