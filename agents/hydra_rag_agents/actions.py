@@ -14,7 +14,7 @@ from hydra_rag_agents.looking import crop_page, frame, words_in
 from hydra_rag_agents.moves import Draft, Gaze, Glance, Search, View
 from hydra_rag_agents.ports import EvidenceLine, Library, Reader, Reading
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
-from hydra_rag_agents.relevance import word_priors
+from hydra_rag_agents.relevance import line_priors
 from hydra_rag_agents.state import Candidate, Cost, PageId, ReaderProfile, Turn
 from hydra_rag_agents.text_context import choose_lines, relevant_lines
 
@@ -150,8 +150,9 @@ def evidence_lines(
     found: list[EvidenceLine] = []
     for words in pages:
         lines = group_lines(words)
-        for line in relevant_lines(words, question, most):
-            found.append(EvidenceLine(line.text, word_priors(lines, line, question)))
+        chosen = relevant_lines(words, question, most)
+        priors = line_priors(lines, chosen, question)
+        found += [EvidenceLine(line.text, likely) for line, likely in zip(chosen, priors, strict=True)]
     return tuple(found)
 
 

@@ -6,6 +6,7 @@ necessity, or comprehensiveness (the page does not give it with that region pain
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,7 @@ from hydra_rag_agents.moves import Check, Draft, Gaze, Glance, Judgement, View
 from hydra_rag_agents.ports import Library, Reader
 from hydra_rag_agents.relevance import Relevance
 from hydra_rag_agents.state import Candidate, Citation, Turn
+from hydra_rag_agents.text_context import content_tokens, said
 
 __all__ = ["Place", "Support", "checked", "citations_for", "judge", "prepare_check", "same_answer"]
 
@@ -27,6 +29,7 @@ __all__ = ["Place", "Support", "checked", "citations_for", "judge", "prepare_che
 _SAME_VALUE = 0.8
 #: Confidence of a short answer that the page's text layer does not show is multiplied by this.
 _UNSUPPORTED = 0.5
+_COUNT = re.compile(r"\bhow many\b", re.IGNORECASE)
 #: Longer quotes are sentences, which keep their full stop.
 _VALUE_WORDS = 6
 #: Least similarity (1 - edit distance / length) of two readings that say the same.
@@ -121,13 +124,19 @@ def _support(turn: Turn, draft: Draft, evidence: Evidence) -> tuple[str, bool | 
         return draft.text, False
     short = len(draft.text) <= 2 * len(match.quote)
     if short and match.similarity >= _SAME_VALUE and match.quote.strip():
-        return _trimmed(match.quote), True
+        return _trimmed(match.quote, turn.asked), True
     return draft.text, match.similarity >= 0.5
 
 
-def _trimmed(quote: str) -> str:
-    """The page's words as a value: a full stop that ends the sentence is no part of it."""
+def _trimmed(quote: str, question: str) -> str:
+    """The page's words as a value: a full stop that ends the sentence is no part of it, nor is the word that
+    "how many" was asked of."""
     text = quote.strip(" ,;:")
+    first, _, rest = text.partition(" ")
+    if rest and _COUNT.search(question) and any(c.isdigit() for c in first):
+        asked = content_tokens(question)
+        if len(said(asked, content_tokens(rest))) == len(rest.split()):
+            return first.rstrip(".,")
     last = text.rpartition(" ")[2]
     if text.endswith(".") and "." not in last[:-1] and len(text.split()) <= _VALUE_WORDS:
         return text[:-1].rstrip()

@@ -20,6 +20,8 @@ __all__ = ["Match", "find_answer", "nearness", "squeeze"]
 
 #: Least similarity (1 - edit distance / length) at which words count as the answer.
 FUZZY = 0.7
+#: What a word of the question counts that stands behind the value instead of before it.
+_AFTER = 0.6
 _LONGEST = 14  # words; longer answers are sentences and are matched by their tokens
 
 
@@ -98,8 +100,9 @@ def nearness(lines: Sequence[Line], index: int, span: Sequence[Word], question: 
     if not asked:
         return 0.0
     box = union(word.box for word in span)
-    beside = said(asked, _tokens(w for w in lines[index].words if w not in span))
-    share = dict.fromkeys(beside, 1.0)
+    others = [w for w in lines[index].words if w not in span]
+    share = dict.fromkeys(said(asked, _tokens(w for w in others if w.box.left > box.left)), _AFTER)
+    share |= dict.fromkeys(said(asked, _tokens(w for w in others if w.box.left <= box.left)), 1.0)
     # What stands right before a value is its label. One that says more than was asked (the date, not the
     # number) is another value's, and what stands above and below has little to do with it.
     label = set(_tokens(_own_label(lines[index], span, box)))

@@ -17,12 +17,12 @@ from hydra_rag_agents.matching import Match, nearness
 from hydra_rag_agents.state import PageId
 from hydra_rag_agents.text_context import content_tokens, said
 
-__all__ = ["Relevance", "fits_form", "word_priors"]
+__all__ = ["Relevance", "fits_form", "line_priors"]
 
 #: Parts of the factor: what a value keeps without any support, its page's words, the words around it.
 _FLOOR, _PAGE, _NEAR = 0.3, 0.25, 0.45
 _MISFORMED = 0.6
-_START, _ASKED = 0.3, 0.4
+_START, _ASKED, _LEAST_NEAR = 0.2, 0.4, 0.25
 _DIGITS = re.compile(
     r"^\s*(when|how (many|much|long|far|old|tall|heavy|often|large|big|fast))\b"
     r"|\b(what|which) (is|was|are|were)?\s*(the )?(?:\w+ ){0,3}(date|number|price|amount|total|year|weight|"
@@ -52,27 +52,34 @@ class Relevance:
         return (_FLOOR + _PAGE * share + _NEAR * near) * form
 
 
-def word_priors(lines: Sequence[Line], line: Line, question: str) -> tuple[float, ...]:
-    """How likely each word of ``line`` (one of ``lines``, the page) is to begin the answer, 0 to 1; one for
-    every piece between white space.
+def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) -> list[tuple[float, ...]]:
+    """For every word of the ``chosen`` of ``lines`` (the page) how likely it is to begin the answer, 0 to 1;
+    one for every piece between white space.
 
-    The question's words stand beside or above a value; they are seldom its own; a question for a figure is
-    answered with digits soon.
+    The question's words stand beside or above a value: the word with most of them is the measure. They are
+    seldom a value themselves. A question for a figure is answered with digits soon.
     """
     asked = set(content_tokens(question))
-    index = lines.index(line)
     wants_digits = bool(_DIGITS.search(question))
-    found: list[float] = []
-    for number, word in enumerate(line.words):
-        likely = _START + (1 - _START) * min(1.0, 1.25 * nearness(lines, index, (word,), question))
-        tokens = content_tokens(word.text)
-        if tokens and said(asked, tokens):
-            likely *= _ASKED
-        soon = "".join(w.text for w in line.words[number : number + 3])
-        if wants_digits and not any(c.isdigit() for c in soon):
-            likely *= _MISFORMED
-        found += [likely] * len(word.text.split())
-    return tuple(found)
+    near = [
+        [nearness(lines, index, (word,), question) for word in lines[index].words]
+        for index in (lines.index(line) for line in chosen)
+    ]
+    told = [[bool(said(asked, content_tokens(word.text))) for word in line.words] for line in chosen]
+    values = [n for row, own in zip(near, told, strict=True) for n, a in zip(row, own, strict=True) if not a]
+    most = max([_LEAST_NEAR, *values])
+    found: list[tuple[float, ...]] = []
+    for line, row, own in zip(chosen, near, told, strict=True):
+        priors: list[float] = []
+        for number, word in enumerate(line.words):
+            likely = _START + (1 - _START) * min(1.0, row[number] / most)
+            likely *= _ASKED if own[number] else 1.0
+            soon = "".join(w.text for w in line.words[number : number + 3])
+            if wants_digits and not any(c.isdigit() for c in soon):
+                likely *= _MISFORMED
+            priors += [likely] * len(word.text.split())
+        found.append(tuple(priors))
+    return found
 
 
 def fits_form(question: str, answer: str) -> bool:

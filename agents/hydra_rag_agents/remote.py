@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hydra_rag.errors import CancelledError, HydraError, MissingExtraError, NotFoundError, UsageError
 from hydra_rag.geometry import Box
 from hydra_rag.values import Word
-from hydra_rag_agents.sources import FoundPage, PageView, Tell
+from hydra_rag_agents.sources import FoundPage, PageView, Tell, found_pages
 
 if TYPE_CHECKING:
     import httpx2
@@ -62,17 +62,8 @@ class RemoteSource:
         if documents is not None:
             body["documents"] = _some(documents)
         known: dict[str, dict[str, Any]] = {}
-        found: list[FoundPage] = []
-        for hit in self._json("POST", "/api/search", json=body)["hits"]:
-            if stop is not None and stop.is_set():
-                raise CancelledError("The search was stopped.")
-            try:
-                view = self._view(hit["document_id"], hit["page"], known)
-            except NotFoundError:
-                continue  # removed a moment ago
-            regions = tuple((Box(*r["box"]), float(r["score"])) for r in hit["regions"])
-            found.append(FoundPage(view, len(found) + 1, float(hit["score"]), regions, hit["sources"]))
-        return found
+        hits = self._json("POST", "/api/search", json=body)["hits"]
+        return found_pages(hits, lambda d, p: self._view(d, p, known), stop)
 
     def documents(self) -> list[dict[str, Any]]:
         listed: list[dict[str, Any]] = self._json("GET", "/api/documents")["documents"]

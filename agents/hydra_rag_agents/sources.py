@@ -13,10 +13,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from hydra_rag.errors import NotFoundError, UsageError
+from hydra_rag.errors import CancelledError, NotFoundError, UsageError
 from hydra_rag.geometry import Box
 from hydra_rag.lines import group_lines
 from hydra_rag.values import Word
+from hydra_rag_agents.library import hit_json
 
 if TYPE_CHECKING:
     from hydra_rag.store.records import DocumentInfo
@@ -131,6 +132,27 @@ def crop_of(view: PageView, box: Sequence[int] | None, edge: int) -> tuple[Box, 
     return shown, max(0.1, min(most, edge / max(shown.width, shown.height)))
 
 
+def found_pages(
+    hits: Sequence[Mapping[str, Any]],
+    view: Callable[[str, int], PageView],
+    stop: threading.Event | None,
+) -> list[FoundPage]:
+    """Hits in their wire form with what ``view`` knows of their pages; pages that are gone are left out.
+
+    Raises :class:`CancelledError` once ``stop`` is set."""
+    found: list[FoundPage] = []
+    for hit in hits:
+        if stop is not None and stop.is_set():
+            raise CancelledError("The search was stopped.")
+        try:
+            page = view(hit["document_id"], hit["page"])
+        except NotFoundError:
+            continue  # removed a moment ago
+        regions = tuple((Box(*r["box"]), float(r["score"])) for r in hit["regions"])
+        found.append(FoundPage(page, len(found) + 1, float(hit["score"]), regions, hit["sources"]))
+    return found
+
+
 def wire_event(event: Event) -> tuple[str, dict[str, Any]] | None:
     """An event of a run in its wire form, under the names that the server's stream uses."""
     from hydra_rag_agents.events import Delta, Started, step_of
@@ -163,15 +185,7 @@ class LocalSource:
         with _stopped_by(stop):
             hits = rag.search(query, k=k, mode=mode or "hybrid", documents=documents)
         known: dict[str, DocumentInfo] = {}
-        found: list[FoundPage] = []
-        for hit in hits:
-            try:
-                view = self._view(hit.document_id, hit.page, known)
-            except NotFoundError:
-                continue  # removed a moment ago
-            regions = tuple((region.box, float(region.score)) for region in hit.regions)
-            found.append(FoundPage(view, len(found) + 1, float(hit.score), regions, dict(hit.sources)))
-        return found
+        return found_pages([hit_json(hit) for hit in hits], lambda d, p: self._view(d, p, known), stop)
 
     def documents(self) -> list[dict[str, Any]]:
         return [

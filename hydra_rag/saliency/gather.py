@@ -231,7 +231,7 @@ class _Run:
     @contextmanager
     def _watch(self, sinks: bool, values: bool, gates: bool) -> Iterator[_Seen]:
         """Record hidden states, values and query projections of the wanted layers while the block runs."""
-        seen = _Seen(*({i: [] for i in self.layers} for _ in range(3)))
+        seen = _Seen({i: [] for i in self.layers}, {i: [] for i in self.layers}, {i: [] for i in self.layers})
         handles = []
         for index in self.layers:
             layer = self.tree.language_model.layers[index]

@@ -106,6 +106,17 @@ def test_a_value_that_the_text_layer_does_not_show_loses_confidence() -> None:
     assert done(play(answers(("41.00", 0.95)))).answer.confidence == pytest.approx(0.95)
 
 
+def test_values_lose_the_full_stop_and_the_word_that_was_counted() -> None:
+    pages = MemoryLibrary({A: FakePage("It starts on 1 May 2027.\nThe firm has 212 employees now")})
+    for question, read, told in (
+        ("When does it start?", "1 May 2027.", "1 May 2027"),
+        ("How many employees are there?", "212 employees", "212"),
+        ("What does the firm have?", "212 employees", "212 employees"),
+    ):
+        events = list(run(pages, answers((read, 0.95)), Turn(question, GLANCES)))
+        assert done(events).answer.text == told
+
+
 def test_a_misread_character_takes_the_pages_own_spelling() -> None:
     answer = done(play(answers(("Invoioe 204", 0.95)))).answer
     assert answer.text == "Invoice 204"

@@ -6,7 +6,7 @@ import pytest
 
 from hydra_rag.lines import group_lines
 from hydra_rag_agents.matching import find_answer
-from hydra_rag_agents.relevance import Relevance, fits_form, word_priors
+from hydra_rag_agents.relevance import Relevance, fits_form, line_priors
 from hydra_rag_agents.state import PageId
 from hydra_rag_agents.testing import words_of
 from hydra_rag_agents.text_context import choose_lines, said
@@ -55,15 +55,14 @@ def test_forms(question: str, answer: str, fits: bool) -> None:
 def test_words_under_their_label_are_the_likeliest_to_begin_an_answer() -> None:
     form = "Date of birth          Membership number\n15/09/1995             A-35212\nCity"
     lines = group_lines(words_of(form))
-    priors = word_priors(lines, lines[1], "What is the membership number?")
+    labels, priors, _ = line_priors(lines, lines, "What is the membership number?")
     assert priors[1] > 2 * priors[0]
-    labels = word_priors(lines, lines[0], "What is the membership number?")
     assert max(labels) < priors[1]
 
 
 def test_a_value_with_another_label_of_its_own_is_less_likely() -> None:
     lines = group_lines(words_of("Bill to     Invoice number INV-703\nMaple Ltd   Invoice date 27 November"))
-    first, second = (word_priors(lines, line, "What is the invoice number?") for line in lines)
+    first, second = line_priors(lines, lines, "What is the invoice number?")
     assert first[-1] > 1.2 * max(second)
 
 
