@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,8 +53,11 @@ def files(store: Path, folder: str) -> int:
     return sum(1 for path in (store / folder).rglob("*") if path.is_file())
 
 
-def killed_at(folder: Path, store: Path, moment: Callable[[], bool]) -> dict[str, tuple[str, int]]:
-    """Run ``hydra-rag ingest`` and kill it at ``moment``; returns what was acknowledged just before."""
+def killed_at(
+    folder: Path, store: Path, moment: Callable[[], bool], pause: float = 0.0
+) -> dict[str, tuple[str, int]]:
+    """Run ``hydra-rag ingest`` and kill it ``pause`` seconds after ``moment``; returns what was acknowledged
+    just before."""
     arguments = ["ingest", str(folder), "--store", str(store), "--ocr", "never", "--json"]
     with subprocess.Popen(
         [sys.executable, "-c", _PROGRAM, *arguments],
@@ -66,6 +70,7 @@ def killed_at(folder: Path, store: Path, moment: Callable[[], bool]) -> dict[str
             assert time.monotonic() < end, "the moment never came"
             assert process.poll() is None, "the run ended before the moment came"
             time.sleep(0.1)
+        time.sleep(pause)
         acknowledged = ready(store) if (store / "hydra.db").exists() else {}
         with contextlib.suppress(ProcessLookupError):
             os.kill(process.pid, signal.SIGKILL)
@@ -80,7 +85,7 @@ def check_after_kill(store: Path, acknowledged: dict[str, tuple[str, int]]) -> N
     assert report.problems == []
 
 
-def _no_model() -> None:
+def _no_model() -> Any:
     raise AssertionError("checking a store needs no model")
 
 
@@ -139,7 +144,7 @@ def test_kills_at_many_moments(command: Command, tmp_path: Path) -> None:
             return store.exists() and files(store, "pages") >= before + more
 
         try:
-            acknowledged = killed_at(folder, store, lambda: moment() and not time.sleep(pause))  # noqa: B023
+            acknowledged = killed_at(folder, store, moment, pause)
         except AssertionError as error:
             if "ended before" not in str(error):
                 raise

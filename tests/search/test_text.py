@@ -110,7 +110,7 @@ def test_the_very_word_counts_more_than_its_forms(store: Store) -> None:
         assert whole is not None
         best = search_text(db, "default", "indenting something", 5)
         assert 0 < best[0][1] < 2 * whole
-        assert ideal_score(db, "the words that nobody wrote") > 0
+        assert (ideal_score(db, "the words that nobody wrote") or 0) > 0
         assert ideal_score(db, "?!") == 0
 
 
