@@ -33,7 +33,9 @@ class ServerProcess:
             sys.executable, "-c", "from hydra_rag_api.cli import main; main()", "serve", "--json",
             "--port", "0", "--store", str(folder / "store"), "--model", model, "--device", "cpu",
         ]  # fmt: skip
-        changes = {f"HYDRA_RAG_SERVER__{name.upper()}": str(value) for name, value in settings.items()}
+        # Settings and caches of its own: features of pages that an earlier run has seen would be reused.
+        home = {"HYDRA_RAG_HOME": str(folder / "home")}
+        changes = home | {f"HYDRA_RAG_SERVER__{name.upper()}": str(value) for name, value in settings.items()}
         self.began = time.perf_counter()
         with (folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(

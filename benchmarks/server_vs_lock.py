@@ -117,15 +117,17 @@ def serve_locked(folder: Path, model: str) -> int:
     from hydra_rag_api.server.run import serve
     from hydra_rag_api.settings import load_settings
 
+    settings = load_settings()
+
     def load() -> Any:
-        return LockedModel(HydraModel.load(model, device="cpu"))
+        return LockedModel(HydraModel.load(model, device="cpu", cache_dir=settings.cache_dir))
 
     def listening(url: str) -> None:
         sys.stdout.write(json.dumps({"url": url}) + "\n")
         sys.stdout.flush()
 
     with HydraRAG(folder / "store", model, load=load) as rag:
-        changed = load_settings().server.model_copy(update={"port": 0})
+        changed = settings.server.model_copy(update={"port": 0})
         return serve(rag, changed, listening=listening)
 
 
