@@ -138,7 +138,8 @@ def _trimmed(quote: str, question: str) -> str:
         if len(said(asked, content_tokens(rest))) == len(rest.split()):
             return first.rstrip(".,")
     last = text.rpartition(" ")[2]
-    if text.endswith(".") and "." not in last[:-1] and len(text.split()) <= _VALUE_WORDS:
+    figure = last[-2:-1].isdigit()  # 42.46. ends a sentence, U.S.A. does not
+    if text.endswith(".") and (figure or "." not in last[:-1]) and len(text.split()) <= _VALUE_WORDS:
         return text[:-1].rstrip()
     return text
 

@@ -22,7 +22,7 @@ __all__ = ["Relevance", "fits_form", "line_priors"]
 #: Parts of the factor: what a value keeps without any support, its page's words, the words around it.
 _FLOOR, _PAGE, _NEAR = 0.3, 0.25, 0.45
 _MISFORMED = 0.6
-_START, _ASKED, _LEAST_NEAR = 0.2, 0.4, 0.25
+_START, _ASKED, _MIDDLE, _LEAST_NEAR = 0.2, 0.4, 0.5, 0.25
 _DIGITS = re.compile(
     r"^\s*(when|how (many|much|long|far|old|tall|heavy|often|large|big|fast))\b"
     r"|\b(what|which) (is|was|are|were)?\s*(the )?(?:\w+ ){0,3}(date|number|price|amount|total|year|weight|"
@@ -74,12 +74,22 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
         for number, word in enumerate(line.words):
             likely = _START + (1 - _START) * min(1.0, row[number] / most)
             likely *= _ASKED if own[number] else 1.0
+            if number and _goes_on(line.words[number - 1], word) and not own[number - 1]:
+                likely *= _MIDDLE
             soon = "".join(w.text for w in line.words[number : number + 3])
             if wants_digits and not any(c.isdigit() for c in soon):
                 likely *= _MISFORMED
             priors += [likely] * len(word.text.split())
         found.append(tuple(priors))
     return found
+
+
+def _goes_on(before: Word, word: Word) -> bool:
+    """Whether ``word`` is likely the second of two that are one value: figures or names side by side."""
+    if word.box.left - before.box.right > max(1, word.box.height):
+        return False
+    figures = before.text[-1:].isdigit() and word.text[:1].isdigit()
+    return figures or (before.text[:1].isupper() and word.text[:1].isupper())
 
 
 def fits_form(question: str, answer: str) -> bool:

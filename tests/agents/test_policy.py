@@ -107,9 +107,12 @@ def test_a_value_that_the_text_layer_does_not_show_loses_confidence() -> None:
 
 
 def test_values_lose_the_full_stop_and_the_word_that_was_counted() -> None:
-    pages = MemoryLibrary({A: FakePage("It starts on 1 May 2027.\nThe firm has 212 employees now")})
+    pages = MemoryLibrary(
+        {A: FakePage("It starts on 1 May 2027.\nIt is 42.46.\nThe firm has 212 employees now")}
+    )
     for question, read, told in (
         ("When does it start?", "1 May 2027.", "1 May 2027"),
+        ("How much is it?", "42.46.", "42.46"),
         ("How many employees are there?", "212 employees", "212"),
         ("What does the firm have?", "212 employees", "212 employees"),
     ):

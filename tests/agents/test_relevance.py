@@ -66,6 +66,12 @@ def test_a_value_with_another_label_of_its_own_is_less_likely() -> None:
     assert first[-1] > 1.2 * max(second)
 
 
+def test_a_value_is_likelier_to_begin_with_its_first_word() -> None:
+    lines = group_lines(words_of("Customer number 613 220"))
+    (priors,) = line_priors(lines, lines, "What is the customer number?")
+    assert priors[2] > priors[3]
+
+
 def test_related_words_are_the_same_word() -> None:
     assert said({"weigh", "pay"}, ["weight", "payment"]) == {"weigh"}
     assert "Weight 1.06 kg" in choose_lines(words_of(SHEET), "How much does it weigh?", 14)
