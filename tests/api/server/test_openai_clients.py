@@ -70,7 +70,7 @@ def test_chat_streamed_with_an_image_and_a_past(official: openai.OpenAI) -> None
         for c in chunks
         if (c.model_extra or {}).get("hydra", {}).get("step")
     ]
-    assert steps[0] == "search"
+    assert "search" in steps
     assert steps[-1] == "answer"
 
 
