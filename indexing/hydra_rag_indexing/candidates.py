@@ -12,7 +12,6 @@ How far a row walks is a budget of postings, not a number of lists: rows that ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -29,45 +28,32 @@ from hydra_rag_indexing.centroids import (
     unit_rows,
 )
 from hydra_rag_indexing.page_table import IntArray, PageTable
+from hydra_rag_indexing.postings import Lists
 from hydra_rag_indexing.probe import Probe, quantised
 
-__all__ = ["FirstStage", "Lists", "train", "typed_settings"]
+__all__ = ["FirstStage", "train", "typed_settings"]
 
-_SETTINGS = {"budget", "candidates", "caution", "stretch", "recall", "trained_rows", "fit", "newest_fit"}
+_SETTINGS = {
+    "share",
+    "budget",
+    "candidates",
+    "caution",
+    "stretch",
+    "recall",
+    "trained_rows",
+    "fit",
+    "newest_fit",
+}
 _MOST_LISTS = 160  # a row never walks more
 _DENSE = 4 << 20  # numbers in the row x page matrix of a block of query rows
-
-
-@dataclass(frozen=True)
-class Lists:
-    """Postings: list ``c`` is ``pages[starts[c]:starts[c + 1]]``, positions in the page table
-    (uint16 while they fit, else int32)."""
-
-    starts: IntArray
-    pages: npt.NDArray[Any]
-
-    @classmethod
-    def make(cls, pages: IntArray, centroids: IntArray, count: int) -> Lists:
-        """From (page, centroid) pairs, repeats allowed."""
-        pairs = np.unique(centroids * (1 << 40) + pages)
-        starts = np.searchsorted(pairs, np.arange(count + 1, dtype=np.int64) << 40)
-        numbers = pairs & ((1 << 40) - 1)
-        small = not len(numbers) or int(numbers.max()) < 1 << 16
-        return cls(starts.astype(np.int64), numbers.astype(np.uint16 if small else np.int32))
-
-    def pairs(self) -> tuple[IntArray, IntArray]:
-        centroids = np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
-        return self.pages.astype(np.int64), centroids
-
-    @property
-    def nbytes(self) -> int:
-        return self.starts.nbytes // 2 + self.pages.nbytes  # as saved: lengths in 32 bits
 
 
 class FirstStage:
     """Immutable. ``covered`` says for every position of the page table whether the lists hold it.
 
     ``probe``: the centroids, scaled so that a dot product estimates that of the vectors around one.
+    ``shift``: for every page, by how much its vectors lie off their centroids on average (zero where not
+    covered); ``share`` of it is added to the estimate: what all words of a page have in common.
     ``budget``: postings that each query row walks, as a share of the pages. ``candidates``: pages to score
     for ten hits; ``caution``: when to score more (see :func:`hydra_rag_indexing.rerank.enough`), up to
     ``stretch`` times as many. ``recall``: measured on queries that did not choose these settings.
@@ -80,7 +66,9 @@ class FirstStage:
         probe: Probe,
         lists: Lists,
         covered: npt.NDArray[np.bool_],
+        shift: Probe,
         *,
+        share: float = 0.0,
         budget: float = 0.2,
         candidates: int = 100,
         caution: float = 1.5,
@@ -90,7 +78,8 @@ class FirstStage:
         fit: float = 1.0,
         newest_fit: float = 1.0,
     ) -> None:
-        self.probe, self.lists, self.covered = probe, lists, covered
+        self.probe, self.lists, self.covered, self.shift = probe, lists, covered, shift
+        self.share = share
         self.budget, self.candidates, self.caution = budget, candidates, caution
         self.stretch, self.recall = stretch, recall
         self.trained_rows, self.fit, self.newest_fit = trained_rows, fit, newest_fit
@@ -102,6 +91,7 @@ class FirstStage:
     def settings(self) -> dict[str, float]:
         """What is saved beside the arrays."""
         return {
+            "share": self.share,
             "budget": self.budget,
             "candidates": self.candidates,
             "caution": self.caution,
@@ -113,19 +103,25 @@ class FirstStage:
         }
 
     def tuned(self, **settings: float) -> FirstStage:
-        return self._changed(self.lists, self.covered, settings)
+        return self._changed(self.lists, self.covered, self.shift, settings)
 
     def _changed(
-        self, lists: Lists, covered: npt.NDArray[np.bool_], settings: dict[str, float] | None = None
+        self,
+        lists: Lists,
+        covered: npt.NDArray[np.bool_],
+        shift: Probe,
+        settings: dict[str, float] | None = None,
     ) -> FirstStage:
-        stage = FirstStage(self.probe, lists, covered, **typed_settings(self.settings | (settings or {})))
+        stage = FirstStage(
+            self.probe, lists, covered, shift, **typed_settings(self.settings | (settings or {}))
+        )
         stage._assigner = self._assigner
         return stage
 
     @property
     def nbytes(self) -> int:
         """Bytes as saved."""
-        return self.probe.codes.nbytes + self.probe.scale.nbytes + self.lists.nbytes
+        return self.probe.nbytes + self.shift.nbytes + self.lists.nbytes
 
     def most_lists(self, limit: float) -> int:
         """How many lists a row walks at most to meet ``limit`` postings."""
@@ -144,7 +140,13 @@ class FirstStage:
             # Lists before the budget is spent, and the one that spends it.
             used = (np.cumsum(lengths, 1) - lengths) < limit
             total += self._walk(scores, ids, lengths, used, pages)
+        if self.share:
+            total[: len(self.covered)] += np.float32(self.share) * self.shifts(query)
         return total
+
+    def shifts(self, query: FloatArray) -> FloatArray:
+        """What the pages' shifts add to their scores: float32 [positions]."""
+        return self.shift.scores(query.sum(0, keepdims=True))[0]
 
     def _walk(
         self,
@@ -181,7 +183,8 @@ class FirstStage:
         if pages == len(self.covered):
             return self
         extra = np.zeros(pages - len(self.covered), bool)
-        return self._changed(self.lists, np.concatenate([self.covered, extra]))
+        shift = self.shift.placed(np.arange(len(self.covered)), pages)
+        return self._changed(self.lists, np.concatenate([self.covered, extra]), shift)
 
     def moved(self, target: IntArray, pages: int) -> FirstStage:
         """For another table: position ``i`` becomes ``target[i]``, -1 drops it."""
@@ -190,7 +193,8 @@ class FirstStage:
         kept = owners >= 0
         covered = np.zeros(pages, bool)
         covered[target[self.covered & (target >= 0)]] = True
-        return self._changed(Lists.make(owners[kept], centroids[kept], len(self._lengths)), covered)
+        lists = Lists.make(owners[kept], centroids[kept], len(self._lengths))
+        return self._changed(lists, covered, self.shift.placed(target, pages))
 
     def with_pages(self, table: PageTable, positions: IntArray) -> tuple[FirstStage, float]:
         """Lists that also hold these positions; the centroids stay. Also their mean fit."""
@@ -198,14 +202,16 @@ class FirstStage:
             return self, self.fit
         if self._assigner is None:
             self._assigner = assigner(unit_rows(self.probe.codes.astype(np.float32)))
-        owners, centroids, fit = _assign(self._assigner, table, positions)
+        owners, centroids, means, fit = _assign(self._assigner, table, positions)
         old = self.lists.pairs()
         lists = Lists.make(
             np.concatenate([old[0], owners]), np.concatenate([old[1], centroids]), len(self._lengths)
         )
         covered = self.covered.copy()
         covered[positions] = True
-        return self._changed(lists, covered, {"newest_fit": fit}), fit
+        new = Probe(*quantised(means - _centroid_means(self.probe, centroids, table.count[positions])))
+        shift = self.shift.placed(np.arange(len(covered)), len(covered), new, positions)
+        return self._changed(lists, covered, shift, {"newest_fit": fit}), fit
 
 
 def typed_settings(settings: dict[str, float]) -> dict[str, Any]:
@@ -227,24 +233,44 @@ def train(table: PageTable, *, seed: int = 0) -> FirstStage:
     sample = unit_rows(sample_rows(table, positions, 24 * count, rng))
     directions = two_level_kmeans(sample, count, seed)
     whole = assigner(directions)
-    owners, nearest, fit = _assign(whole, table, positions)
+    owners, nearest, means, fit = _assign(whole, table, positions)
     scaled = directions * scales(table, positions, nearest, directions)[:, None]
     covered = np.zeros(len(table), bool)
     covered[positions] = True
     lists = Lists.make(owners, nearest, len(directions))
-    made = FirstStage(
-        Probe(*quantised(scaled)), lists, covered, trained_rows=table.live_rows, fit=fit, newest_fit=fit
-    )
+    probe, rows = Probe(*quantised(scaled)), table.live_rows
+    off = Probe(*quantised(means - _centroid_means(probe, nearest, table.count[positions])))
+    shift = off.placed(positions, len(table))
+    made = FirstStage(probe, lists, covered, shift, trained_rows=rows, fit=fit, newest_fit=fit)
     made._assigner = whole
     return made
 
 
-def _assign(index: Any, table: PageTable, positions: IntArray) -> tuple[IntArray, IntArray, float]:
-    """Owner and nearest centroid of every row of these pages, and their mean similarity."""
-    owners, centroids, fits = [], [], []
+def _assign(
+    index: Any, table: PageTable, positions: IntArray
+) -> tuple[IntArray, IntArray, FloatArray, float]:
+    """Owner and nearest centroid of every row of these pages, each page's mean row, the mean similarity."""
+    owners, centroids, fits, means = [], [], [], []
     for owner, rows in row_blocks(table, positions):
         similarity, nearest = index.search(unit_rows(rows), 1)
         owners.append(owner)
         centroids.append(nearest[:, 0].astype(np.int64))
         fits.append(similarity[:, 0])
-    return np.concatenate(owners), np.concatenate(centroids), float(np.concatenate(fits).mean())
+        begins = np.flatnonzero(np.diff(owner, prepend=-1))
+        means.append(np.add.reduceat(rows, begins, axis=0) / np.diff(begins, append=len(rows))[:, None])
+    mean: FloatArray = np.concatenate(means).astype(np.float32)
+    return np.concatenate(owners), np.concatenate(centroids), mean, float(np.concatenate(fits).mean())
+
+
+def _centroid_means(probe: Probe, nearest: IntArray, counts: IntArray) -> FloatArray:
+    """For pages of so many rows one after the other: the mean of their rows' centroids, [pages, dim]."""
+    means = np.empty((len(counts), probe.codes.shape[1]), np.float32)
+    ends = np.cumsum(counts)
+    for first in range(0, len(counts), 512):
+        last = min(first + 512, len(counts))
+        begin = int(ends[first] - counts[first])
+        ids = nearest[begin : int(ends[last - 1])]
+        rows = probe.codes[ids] * probe.scale[ids, None]
+        means[first:last] = np.add.reduceat(rows, ends[first:last] - counts[first:last] - begin, axis=0)
+    means /= counts[:, None]
+    return means

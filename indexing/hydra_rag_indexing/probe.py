@@ -49,6 +49,27 @@ class Probe:
         self._codes, self._scale = torch.from_numpy(codes), torch.from_numpy(scale)
         self._floats: torch.Tensor | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes as saved."""
+        return self.codes.nbytes + self.scale.nbytes
+
+    def placed(
+        self, target: IntArray, count: int, new: Probe | None = None, at: IntArray | None = None
+    ) -> Probe:
+        """``count`` rows: row ``i`` at ``target[i]`` (-1: dropped), ``new`` ones at ``at``, else zero."""
+        codes, scale = np.zeros((count, self.codes.shape[1]), np.int8), np.zeros(count, np.float32)
+        kept = target >= 0
+        codes[target[kept]], scale[target[kept]] = self.codes[kept], self.scale[kept]
+        if new is not None:
+            codes[at], scale[at] = new.codes, new.scale
+        return Probe(codes, scale)
+
+    def scores(self, query: FloatArray) -> FloatArray:
+        """Of every row [q, dim] against all: float32 [q, n]."""
+        found: FloatArray = self._scores(query).numpy()
+        return found
+
     def top(self, query: FloatArray, count: int) -> tuple[FloatArray, IntArray]:
         """The ``count`` best centroids of every row [q, dim]: scores and ids [q, count], best first."""
         import torch

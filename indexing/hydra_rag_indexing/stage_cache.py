@@ -28,7 +28,7 @@ __all__ = ["load_stage", "refused_rows", "save_stage"]
 
 log = logging.getLogger(__name__)
 
-_FORMAT = "hydra-rag-first-stage-2"
+_FORMAT = "hydra-rag-first-stage-3"
 _REFUSED = "no-first-stage"
 _PATTERN = "first-stage-*.safetensors"
 
@@ -65,6 +65,8 @@ def _file(cache_dir: Path, stage: FirstStage, table: PageTable) -> tuple[Path, b
         "scale": stage.probe.scale,
         "lengths": np.bincount(centroids[kept], minlength=len(stage.probe.codes)).astype(np.int32),
         "pages": number[pages[kept]][order].astype(np.uint16 if len(positions) <= 1 << 16 else np.int32),
+        "shift": stage.shift.codes[positions],
+        "shift_scale": stage.shift.scale[positions],
         "keys": table.keys[positions],
         "crc32": table.checksums()[positions].astype(np.uint32),
     }
@@ -117,7 +119,8 @@ def _parse(data: bytes, table: PageTable, dim: int) -> FirstStage | None:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    from hydra_rag_indexing.candidates import FirstStage, Lists, typed_settings
+    from hydra_rag_indexing.candidates import FirstStage, typed_settings
+    from hydra_rag_indexing.postings import Lists
     from hydra_rag_indexing.probe import Probe
 
     try:
@@ -141,9 +144,13 @@ def _parse(data: bytes, table: PageTable, dim: int) -> FirstStage | None:
     covered[positions[known]] = True
     if not covered.any():
         return None
+    shift = Probe(np.ascontiguousarray(tensors["shift"], np.int8), tensors["shift_scale"].astype(np.float32))
+    if shift.codes.shape != (len(positions), dim) or len(shift.scale) != len(positions):
+        raise ValueError("its arrays do not fit together")
     return FirstStage(
         Probe(np.ascontiguousarray(centroids, np.int8), np.ascontiguousarray(scale, np.float32)),
         Lists.make(owners[kept], of[kept], len(centroids)),
         covered,
+        shift.placed(positions, len(table)),
         **typed_settings(settings),
     )

@@ -28,6 +28,7 @@ TARGET = 0.993
 ACCEPTED = 0.97
 
 _BUDGETS = (0.05, 0.1, 0.2, 0.4, 0.8)
+_SHARES = (0.0, 0.35, 0.7)
 _COUNTS = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200)
 #: When to score more and how far: never; or when the estimates leave it open.
 _PATIENCE = ((0.0, 1.0), (1.0, 2.0), (1.0, 4.0), (1.0, 8.0), (2.0, 2.0), (2.0, 4.0), (2.0, 8.0))
@@ -74,29 +75,44 @@ def tune(
     bars = [np.partition(e, len(e) - _HITS)[len(e) - _HITS] for e in exact]
     rows_per_page = table.live_rows / max(table.live_pages, 1)
     best: tuple[float, dict[str, float]] | None = None
+    shifts = [stage.shifts(query)[positions] for query in queries]
+    plain = stage.tuned(share=0.0)
     for budget in _BUDGETS:
+        guesses = [plain.estimates(query, len(table), budget)[positions] for query in queries]
         fixed = float(np.mean([len(q) for q in queries])) * budget * len(table) * posting
-        trials = []
-        for query, scores, bar in zip(queries, exact, bars, strict=True):
-            guesses = stage.estimates(query, len(table), budget)[positions]
-            order = np.argsort(-guesses, kind="stable")
-            trials.append(_Trial(guesses[order], scores[order], float(bar)))
-        chosen_by = trials[::2]
-        for caution, stretch in _PATIENCE:
-            for count in _COUNTS:
-                tried = [t.pages(count, caution, int(stretch * count)) for t in chosen_by]
-                work = (float(np.mean(tried)) + float(np.median(tried))) / 2
-                again = _BATCH * float(np.mean([n > count for n in tried]))
-                cost = fixed + work * rows_per_page + again
-                if cost > len(positions) * rows_per_page / 2 or (best is not None and cost >= best[0]):
-                    break  # larger counts cost more
-                if _recall(chosen_by, tried) >= TARGET:
-                    others = trials[1::2] or trials
-                    seen = [t.pages(count, caution, int(stretch * count)) for t in others]
-                    settings = {"budget": budget, "candidates": count, "caution": caution}
-                    best = cost, settings | {"stretch": stretch, "recall": _recall(others, seen)}
-                    break
+        for share in _SHARES:
+            trials = []
+            for guess, shift, scores, bar in zip(guesses, shifts, exact, bars, strict=True):
+                total = guess + np.float32(share) * shift
+                order = np.argsort(-total, kind="stable")
+                trials.append(_Trial(total[order], scores[order], float(bar)))
+            limit = len(positions) * rows_per_page / 2 if best is None else best[0]
+            found = _cheapest(trials[::2], fixed, rows_per_page, limit)
+            if found is not None:
+                cost, count, caution, stretch = found
+                others = trials[1::2] or trials
+                seen = [t.pages(count, caution, int(stretch * count)) for t in others]
+                settings = {"share": share, "budget": budget, "candidates": count, "caution": caution}
+                best = cost, settings | {"stretch": stretch, "recall": _recall(others, seen)}
     return None if best is None or best[1]["recall"] < ACCEPTED else stage.tuned(**best[1])
+
+
+def _cheapest(
+    trials: Sequence[_Trial], fixed: float, rows_per_page: float, limit: float
+) -> tuple[float, int, float, float] | None:
+    """Least cost under ``limit`` at which the trials reach the target, with count, caution and stretch."""
+    best = None
+    for caution, stretch in _PATIENCE:
+        for count in _COUNTS:
+            tried = [t.pages(count, caution, int(stretch * count)) for t in trials]
+            work = (float(np.mean(tried)) + float(np.median(tried))) / 2
+            cost = fixed + work * rows_per_page + _BATCH * float(np.mean([n > count for n in tried]))
+            if cost >= limit:
+                break  # larger counts cost more
+            if _recall(trials, tried) >= TARGET:
+                best, limit = (cost, count, caution, stretch), cost
+                break
+    return best
 
 
 @dataclass(frozen=True)

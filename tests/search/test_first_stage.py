@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from hydra_rag.errors import MissingExtraError
-from hydra_rag_indexing import codes, faiss_support, probe, rerank, snapshot
-from hydra_rag_indexing.candidates import FirstStage, Lists, train
+from hydra_rag_indexing import codes, faiss_support, probe, rerank, snapshot, tuning
+from hydra_rag_indexing.candidates import FirstStage, train
+from hydra_rag_indexing.postings import Lists
 from hydra_rag_indexing.probe import Probe, quantised
 from hydra_rag_indexing.segments import write_segment
 from hydra_rag_indexing.snapshot import PageRef, VectorIndex
@@ -52,6 +53,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(snapshot, "SCAN_ROWS", 100)
     monkeypatch.setattr(snapshot, "_TAIL_ROWS", 200)
     monkeypatch.setattr(snapshot, "_TAIL_MOST", 2000)
+    monkeypatch.setattr(tuning, "_BATCH", 0)  # what it costs beside a large collection's pages
+    monkeypatch.setattr(tuning, "TARGET", 0.98)
 
 
 @pytest.fixture
@@ -119,6 +122,7 @@ def test_estimates_equal_a_plain_loop(built: tuple[VectorIndex, list[PageRef]]) 
                 if walked >= max(64.0, budget * PAGES):
                     break
             expected += [met.get(page, worst) for page in range(PAGES)]
+        expected += stage.share * stage.shift.scores(query.sum(0, keepdims=True).astype(np.float32))[0]
         assert stage.estimates(query.astype(np.float32), PAGES, budget) == pytest.approx(expected, abs=1e-4)
 
 
@@ -244,9 +248,11 @@ def test_lists_hold_each_pair_once() -> None:
     lists = Lists.make(np.array([5, 1, 5, 1]), np.array([2, 0, 2, 2]), 4)
     assert lists.starts.tolist() == [0, 1, 1, 3, 3]
     assert lists.pages.tolist() == [1, 1, 5]
-    stage = FirstStage(Probe(*quantised(np.eye(4, dtype=np.float32))), lists, np.ones(6, bool))
+    probes = [Probe(*quantised(np.eye(n, 4, dtype=np.float32))) for n in (4, 6)]
+    stage = FirstStage(probes[0], lists, np.ones(6, bool), probes[1])
     moved = stage.moved(np.array([-1, 0, 1, 2, 3, 4]), 5)
     assert moved.lists.pages.tolist() == [0, 0, 4]
+    assert np.array_equal(moved.shift.codes, probes[1].codes[1:])
 
 
 def test_nearest_centroids_are_those_of_a_full_sort() -> None:
