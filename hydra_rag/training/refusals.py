@@ -64,12 +64,13 @@ def _margin(model: HydraModel, image: object, prompt: str, first: int) -> float:
 
 
 def choose_bias(trials: Sequence[Trial], *, false_refusals: float = 0.1) -> float:
-    """The smallest brake (at least 0) under which at most this share of answerable questions is refused."""
+    """The smallest brake under which at most this share of answerable questions is refused; below 0 where
+    the model refuses less than that of its own accord."""
     margins = sorted((t.margin for t in trials if t.present), reverse=True)
     if not margins:
         return 0.0
     allowed = math.floor(false_refusals * len(margins))
-    return round(max(0.0, margins[min(allowed, len(margins) - 1)]), 3)
+    return round(margins[min(allowed, len(margins) - 1)], 3)
 
 
 def recognised(trials: Sequence[Trial], bias: float) -> float:
