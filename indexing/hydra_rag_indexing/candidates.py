@@ -146,7 +146,9 @@ class FirstStage:
 
     def shifts(self, query: FloatArray) -> FloatArray:
         """What the pages' shifts add to their scores: float32 [positions]."""
-        return self.shift.scores(query.sum(0, keepdims=True))[0]
+        total: FloatArray = query.sum(0, keepdims=True)
+        added: FloatArray = self.shift.scores(total)[0]
+        return added
 
     def _walk(
         self,

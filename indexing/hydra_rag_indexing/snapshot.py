@@ -107,6 +107,17 @@ class VectorIndex:
         made._refused = self._refused
         return made
 
+    def reread(self) -> VectorIndex:
+        """This snapshot with the first stage that another process or thread has cached meanwhile, if any."""
+        if self._cache_dir is None or not self.needs_optimize:
+            return self
+        from hydra_rag_indexing.stage_cache import load_stage
+
+        stage = load_stage(self._cache_dir, self._table, self.dim)
+        if stage is None or (self._stage is not None and stage.covered.sum() <= self._stage.covered.sum()):
+            return self
+        return VectorIndex(self._directory, self.dim, self._cache_dir, self._table, stage, self._codes)
+
     def optimize(self, *, queries: Sequence[FloatArray] | None = None, force: bool = False) -> VectorIndex:
         """This snapshot with a first stage that fits it, saved in the cache folder. Blocks until built.
 

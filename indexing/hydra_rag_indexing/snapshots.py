@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -39,6 +40,7 @@ class Snapshots:
         self._fingerprint: str | None = None
         self._refs: list[VectorRef] = []
         self._index: VectorIndex | None = None
+        self._cache_time = 0
 
     def current(self, fingerprint: str | None = None) -> VectorIndex | None:
         """The newest snapshot; ``None`` while the collection has no vectors.
@@ -130,6 +132,7 @@ class Snapshots:
         self, generation: int, fingerprint: str | None, dim: int | None, refs: list[VectorRef] | None
     ) -> None:
         if refs is None:
+            self._reread()
             return
         if not refs or dim is None:
             self._index = None
@@ -140,10 +143,25 @@ class Snapshots:
             from hydra_rag_indexing.snapshot import VectorIndex
 
             # The first stage's cache belongs to one collection and one model.
-            scope = "\0".join((self._tenant, self._collection, fingerprint or ""))
-            cache = self._store.cache_dir / "search" / hashlib.sha256(scope.encode()).hexdigest()[:32]
+            cache = self._cache(fingerprint)
             self._index = VectorIndex.build(self._store.segments_dir, _page_refs(refs), dim, cache)
         self._generation, self._fingerprint, self._refs = generation, fingerprint, refs
+
+    def _cache(self, fingerprint: str | None) -> Path:
+        scope = "\0".join((self._tenant, self._collection, fingerprint or ""))
+        return self._store.cache_dir / "search" / hashlib.sha256(scope.encode()).hexdigest()[:32]
+
+    def _reread(self) -> None:
+        """Take the first stage that somebody else has built since (the folder's time tells)."""
+        if self._index is None or not self._index.needs_optimize:
+            return
+        try:
+            changed = self._cache(self._fingerprint).stat().st_mtime_ns
+        except OSError:
+            return
+        if changed != self._cache_time:
+            self._cache_time = changed
+            self._index = self._index.reread()
 
 
 def _page_refs(refs: list[VectorRef]) -> list[PageRef]:

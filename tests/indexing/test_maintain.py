@@ -15,6 +15,7 @@ from hydra_rag.store import Store
 from hydra_rag.values import MultiVector
 from hydra_rag_indexing import snapshot, tuning
 from hydra_rag_indexing.collection import Collection
+from hydra_rag_indexing.snapshots import Snapshots
 from tests.indexing.conftest import QUICK
 
 DIM = 32
@@ -80,6 +81,22 @@ def test_another_process_finds_what_was_built(collection: Collection, source: Ca
         other = Collection(store, Embedder)
         assert built(other)
         assert not other.maintain()
+
+
+def test_what_another_has_built_is_taken_up(
+    collection: Collection, source: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(Collection, "maintain", lambda self: False)
+        collection.ingest([source("b.txt", 60, 1)])
+    assert not built(collection)
+    assert Snapshots(collection.store, "default", "default").maintain()
+    assert built(collection)
+    query = Embedder().embed_queries(["?"])[0].vectors
+    index = collection.snapshot()
+    assert index is not None
+    assert index is collection.snapshot()
+    assert len(index.search(query, 5)) == 5
 
 
 def test_searches_build_nothing(

@@ -81,6 +81,7 @@ class IngestWorker:
     def _drain(self) -> None:
         from hydra_rag_indexing import jobs
         from hydra_rag_indexing.lease import WriteLease
+        from hydra_rag_indexing.snapshots import Snapshots
 
         store = self._rag.store
         with store.session() as db:
@@ -89,6 +90,7 @@ class IngestWorker:
         lease = WriteLease.try_acquire(store)
         if lease is None:
             return
+        changed: set[tuple[str, str]] = set()
         with lease:
             jobs.recover(store, lease)
             fingerprint = self._rag.model.fingerprint
@@ -98,12 +100,16 @@ class IngestWorker:
                     self._current = (job.id, stop)
                     if self._stopping:
                         stop.set()
+                changed.add((job.tenant, job.collection))
                 try:
                     self._do(lease, job, stop)
                 finally:
                     with self._lock:
                         self._current = None
                         self._cancelled.discard(job.id)
+        for tenant, collection in () if self._stopping else changed:
+            # Searches find what this builds in the store's cache.
+            Snapshots(store, tenant, collection).maintain()
 
     def _do(self, lease: WriteLease, job: Job, stop: threading.Event) -> None:
         from hydra_rag_indexing import jobs
