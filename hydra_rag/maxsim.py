@@ -121,15 +121,16 @@ def exact_scores(query: Rows, pages: Sequence[Rows]) -> FloatArray:
     q = _tensor(query)
     double = q.to("cpu", torch.float64)
     parts = [_tensor(p) for p in pages]
-    if any(p.ndim != 2 or not len(p) or p.shape[1] != q.shape[1] for p in parts) or not len(q):
+    shapes = [tuple(p.shape) for p in parts]
+    if any(len(s) != 2 or not s[0] or s[1] != q.shape[1] for s in shapes) or not q.shape[0]:
         raise ValueError("query and pages must be [n, dim] of one dim, each with at least one vector")
-    lengths = np.array([len(p) for p in parts], np.int64)
+    lengths = np.array([s[0] for s in shapes], np.int64)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     scores = np.empty(len(parts), np.float32)
     limit = max(1, _BLOCK_ELEMENTS // max(q.shape))
     for first, last in _blocks(offsets, limit):
         # Through float32 first: torch widens half precision to float32 several times faster than to float64.
-        rows = torch.cat([p.cpu() for p in parts[first:last]])
+        rows = torch.cat(parts[first:last]).cpu()
         rows = (rows if rows.dtype == torch.float64 else rows.float()).double()
         scores[first:last] = _best_sums(double @ rows.T, lengths[first:last])
     return scores

@@ -23,7 +23,7 @@ __all__ = ["CODE_BYTES", "Codes"]
 
 #: Memory for codes of one index, at most; touched only as it fills.
 CODE_BYTES = 256 << 20
-_CHUNK = 1 << 20  # numbers scored or coded at a time
+_CHUNK = 1 << 21  # numbers scored or coded at a time
 
 
 class _Slab:
@@ -98,28 +98,28 @@ class Codes:
         rows = torch.from_numpy(codes)
         order = np.argsort(self.start[positions], kind="stable")
         at = positions[order]
-        start, ends = self.start[at], np.cumsum(table.count[at])
+        start, count = self.start[at], table.count[at]
+        ends = np.cumsum(count)
         limit = max(1, _CHUNK // max(query.shape))
         scores = np.empty(len(at), np.float32)
         first = 0
         while first < len(at):
             base = int(ends[first - 1]) if first else 0
             last = max(first + 1, int(np.searchsorted(ends, base + limit, side="right")))
-            found = torch._int_mm(rows, self._rows(start[first:last], ends[first:last] - base).T)
-            begins = np.concatenate([[0], ends[first : last - 1] - base])
+            begins = ends[first:last] - count[first:last] - base
+            total = int(ends[last - 1]) - base
+            found = torch._int_mm(rows, self._rows(start[first:last], count[first:last], begins, total).T)
             best = np.maximum.reduceat(found.numpy(), begins, axis=1)
             scores[order[first:last]] = row_scale @ best.astype(np.float32) * self.scale[at[first:last]]
             first = last
         return scores
 
-    def _rows(self, start: IntArray, ends: IntArray) -> torch.Tensor:
+    def _rows(self, start: IntArray, count: IntArray, begins: IntArray, total: int) -> torch.Tensor:
         import torch
 
-        count = np.diff(ends, prepend=0)
-        total = int(ends[-1])
         if int(start[-1] + count[-1] - start[0]) == total:
             return self._slab.codes[int(start[0]) : int(start[0]) + total]
-        where = np.repeat(start - (ends - count), count) + np.arange(total)
+        where = np.repeat(start - begins, count) + np.arange(total)
         return self._slab.codes.index_select(0, torch.from_numpy(where))
 
     def slack(self, query: FloatArray, positions: IntArray, max_norm: float) -> float:

@@ -33,7 +33,7 @@ _COUNTS = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200)
 #: When to score more and how far: never; or when the estimates leave it open.
 _PATIENCE = ((0.0, 1.0), (1.0, 2.0), (1.0, 4.0), (1.0, 8.0), (2.0, 2.0), (2.0, 4.0), (2.0, 8.0))
 #: What scoring another batch costs beside its pages, in vectors.
-_BATCH = 4000
+_BATCH = 8000
 _HITS = 10
 #: Length of the noise relative to the vector. Query tokens lie further from pages than pages from each other.
 _NOISE = (0.7, 0.95, 1.2)
