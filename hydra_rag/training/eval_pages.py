@@ -9,14 +9,14 @@ from typing import Any
 
 from hydra_rag.nano.build import CELL
 from hydra_rag.training.documents import LAYOUTS, MadePage, make_page
-from hydra_rag.training.documents.concepts import absent_question
+from hydra_rag.training.documents.concepts import absent_question, shares_words
 from hydra_rag.training.text_source import held_out
 
 
 def page_record(
     name: str, page: MadePage, rng: random.Random, *, only_held_out: bool = True
 ) -> dict[str, Any]:
-    """One line of ``pages.jsonl``: words, questions with values never trained on, two that have no answer."""
+    """One line of ``pages.jsonl``: words, questions with held-out values, often one without an answer."""
     facts = [f for f in page.facts if held_out(f.answer)] if only_held_out else list(page.facts)
     questions: list[dict[str, Any]] = [
         {"question": f.questions[0], "answer": f.answer, "boxes": [list(b) for b in f.boxes], "kind": f.kind}
@@ -27,7 +27,7 @@ def page_record(
             q.lower().strip("?. ") for f in page.facts for q in f.questions
         }
         question = absent_question(rng, taken)
-        if not any(w in label for w in question.lower().strip("?.").split() if len(w) > 3 for label in taken):
+        if not shares_words(question, taken):
             questions.append({"question": question, "answer": None, "boxes": [], "kind": "absent"})
     return {
         "image": name,

@@ -31,7 +31,7 @@ def try_refusals(model: HydraModel, *, pages: int, seed: int, text: bool) -> lis
     lines of the page's text beside the image."""
     rng = random.Random(seed)
     first = model.processor.tokenizer.encode(NOT_FOUND_TEXT, add_special_tokens=False)[0]
-    out = []
+    out: list[Trial] = []
     while len(out) < 2 * pages:
         rows, cols = rng.randint(4, 8), rng.randint(10, 20)
         page = make_page(rng, cols * 32, rows * 32, size=(16, 20), wear=0.0, fonts="held_out")

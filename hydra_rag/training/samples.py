@@ -19,7 +19,7 @@ from hydra_rag.prompts import NOT_FOUND_TEXT, READ_PROMPT
 from hydra_rag.training.blocks import Recipe, draw_block, patchify
 from hydra_rag.training.canvas import degrade
 from hydra_rag.training.documents import MadePage, make_page
-from hydra_rag.training.documents.concepts import absent_question
+from hydra_rag.training.documents.concepts import absent_question, shares_words
 from hydra_rag.training.text_source import held_out, pseudo_word
 
 
@@ -75,8 +75,7 @@ def page_branches(
     for _ in range(max(1, round(count * absent))):
         if rng.random() < 0.8:
             question = absent_question(rng, taken)
-            words = {w for w in question.lower().strip("?.").split() if len(w) > 3}
-            if not any(words & set(label.split()) for label in taken):
+            if not shares_words(question, taken):
                 out.append(branch(_typed(rng, question, page), NOT_FOUND_TEXT, "absent"))
     return out
 
