@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["TARGET", "sampled_queries", "tune"]
 
 #: Share of the exact ten best that the first stage must bring.
-TARGET = 0.993
+TARGET = 0.995
 #: On queries that did not choose the settings; below this every search scans.
 ACCEPTED = 0.97
 
