@@ -23,8 +23,9 @@ def fuse_evidence(
 
     Measured on questions to 119 pages of manuals, with a model whose own recall@5 was 0.47: 60 questions in
     the manuals' words recall@1 0.97 and recall@5 1.0, 26 in other words 0.81 and 0.96; 0.25 recall@5 with the
-    right page's words taken away. Reciprocal rank fusion had 0.54, 0.85 and 0 on the first: there a page in
-    both rankings beats the best page of one, whatever their scores.
+    right page's words taken away. The constants were chosen on these questions, so the figures flatter it.
+    Reciprocal rank fusion had 0.54, 0.85 and 0 on 39 of them over 78 pages: there a page in both rankings
+    beats the best page of one, whatever their scores.
     """
     fused: dict[int, float] = {}
     if text:
