@@ -1,4 +1,4 @@
-"""What a document says, before any program lays it out: fields, tables, sentences, and questions about them."""
+"""What a document says, before any program lays it out: fields, tables, sentences, and questions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.other_programs.values import Values
 
 @dataclass(frozen=True)
 class Fact:
-    """``key`` names it inside its document; ``answer`` is printed exactly so. ``label``: what it is, in short."""
+    """``key`` names it inside its document; ``answer`` is printed exactly so; ``label``: what it is."""
 
     key: str
     question: str

@@ -1,7 +1,4 @@
-"""Layouts as HTML with CSS. Every function draws one document into a :class:`Sheet`.
-
-A value is marked ``<span data-fact="...">``: the browser itself says afterwards where it printed it.
-"""
+"""Layouts as HTML with CSS. Every function draws one document onto a :class:`Sheet`."""
 
 from __future__ import annotations
 
@@ -9,8 +6,8 @@ import random
 from collections.abc import Callable
 from html import escape
 
-from benchmarks.other_programs.content import Content, Fact, Table, Writer, topic_names
-from benchmarks.other_programs.style import Style, base_css, draw_style
+from benchmarks.other_programs.content import Writer
+from benchmarks.other_programs.html_parts import Sheet, bars, heading, paragraph, table, topic, value
 
 #: Pixels of 1/96 inch: A4 and letter, A5, slides, a slip.
 SHEETS = ((794, 1123), (794, 1123), (816, 1056))
@@ -19,106 +16,9 @@ SLIDE = ((1024, 576), (960, 720))
 SLIP = ((420, 620), (380, 560))
 
 
-class Sheet:
-    """One HTML document being written. ``rng`` draws the looks, ``writer`` the content."""
-
-    def __init__(self, rng: random.Random, writer: Writer, size: tuple[int, int], *, mono: bool) -> None:
-        self.rng, self.writer, self.size = rng, writer, size
-        self.style: Style = draw_style(rng, mono=mono)
-        self.css: list[str] = []
-        self.pages: list[str] = []
-        self._padding = rng.randint(size[0] // 22, size[0] // 10)
-
-    def page(self, *parts: str) -> None:
-        self.pages.append("".join(parts))
-
-    def html(self) -> str:
-        css = base_css(self.style, *self.size, self._padding) + "\n".join(self.css)
-        body = "".join(f"<section>{page}</section>" for page in self.pages)
-        return f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{css}</style><body>{body}</body></html>'
-
-
-def value(fact: Fact) -> str:
-    return f'<span data-fact="{fact.key}">{escape(fact.answer)}</span>'
-
-
-def paragraph(sheet: Sheet, facts: int, filler: int) -> str:
-    """Sentences with facts among sentences that say nothing."""
-    said = [f"{escape(a)}{value(f)}{escape(b)}" for a, f, b in sheet.writer.sentences(facts)]
-    said += [escape(text) for text in sheet.writer.filler(filler)]
-    sheet.rng.shuffle(said)
-    return f"<p>{' '.join(said)}</p>"
-
-
-def table(sheet: Sheet, made: Table, *, wide: bool = True) -> str:
-    """Borders, zebra, rules or nothing; a head that is filled or not."""
-    rng, style = sheet.rng, sheet.style
-    look = rng.choice(("grid", "zebra", "rules", "bare"))
-    name = f"t{len(sheet.css)}"
-    border = {"grid": f"1px solid {style.line}", "rules": "none", "zebra": "none", "bare": "none"}[look]
-    head = rng.choice(
-        (
-            f"background:{style.accent};color:#fff",
-            f"background:{style.pale}",
-            f"border-bottom:2px solid {style.ink}",
-        )
-    )
-    sheet.css.append(
-        f".{name} td,.{name} th{{border:{border};padding:{rng.randint(3, 9)}px {rng.randint(6, 14)}px;text-align:left;"
-        f"vertical-align:top}}.{name} th{{{head}}}"
-        + (f".{name} tr:nth-child(even) td{{background:{style.pale}}}" if look == "zebra" else "")
-        + (f".{name} td{{border-bottom:1px solid {style.line}}}" if look == "rules" else "")
-        + (f".{name}{{width:100%}}" if wide else "")
-    )
-    right = [rng.random() < 0.45 for _ in made.head]
-    rows = ["<tr>" + "".join(f"<th>{escape(h)}</th>" for h in made.head) + "</tr>"]
-    for row_name, row in zip(made.names, made.cells, strict=True):
-        cells = "".join(
-            f"<td{' class=n' if right[i] else ''}>{value(f)}</td>" for i, f in enumerate(row, start=1)
-        )
-        rows.append(f"<tr><td>{escape(row_name)}</td>{cells}</tr>")
-    return f"<table class={name}>{''.join(rows)}</table>"
-
-
-def bars(sheet: Sheet, *, width: int, height: int) -> str:
-    """A bar chart as inline SVG with a number at every bar."""
-    caption, made = sheet.writer.chart(sheet.rng.randint(4, 7))
-    top, step = max(v for _, _, v in made), width / len(made)
-    size, room = sheet.style.size, height - 3.2 * sheet.style.size
-    parts = []
-    for i, (label, fact, amount) in enumerate(made):
-        x, tall = (i + 0.5) * step, room * amount / top
-        y = height - 1.6 * size - tall
-        parts.append(
-            f'<rect x="{x - step * 0.3:.1f}" y="{y:.1f}" width="{step * 0.6:.1f}" height="{tall:.1f}" fill="{sheet.style.accent}"/>'
-            f'<text x="{x:.1f}" y="{y - 4:.1f}" text-anchor="middle" data-fact="{fact.key}">{fact.answer}</text>'
-            f'<text x="{x:.1f}" y="{height - 4:.1f}" text-anchor="middle" font-size="{size * 0.85:.1f}">{escape(label)}</text>'
-        )
-    return (
-        f'<h2>{escape(caption)}</h2><svg width="{width}" height="{height}" font-size="{size}" '
-        f'fill="{sheet.style.ink}">{"".join(parts)}</svg>'
-    )
-
-
-def _heading(sheet: Sheet, text: str, extra: str = "") -> str:
-    style = sheet.style
-    looks = (
-        f"color:{style.accent}",
-        f"border-bottom:2px solid {style.accent};padding-bottom:6px",
-        f"background:{style.accent};color:#fff;padding:10px 14px",
-        "text-align:center",
-        "",
-    )
-    return f'<h1 style="{sheet.rng.choice(looks)}">{escape(text)}{extra}</h1>'
-
-
-def _topic(sheet: Sheet, count: int, *names: str) -> Content:
-    return sheet.writer.fields(sheet.rng.choice(names or tuple(topic_names())), count)
-
-
 def boxed_form(sheet: Sheet) -> None:
     """Cells with a small label above the value, as printed forms have."""
-    rng, style, content = sheet.rng, sheet.style, _topic(sheet, sheet.rng.randint(7, 11))
+    rng, style, content = sheet.rng, sheet.style, topic(sheet, sheet.rng.randint(7, 11))
     columns = rng.choice((2, 2, 3))
     sheet.css.append(
         f".f{{display:grid;grid-template-columns:repeat({columns},1fr);gap:{rng.choice((0, 0, 8, 14))}px}}"
@@ -129,12 +29,12 @@ def boxed_form(sheet: Sheet) -> None:
         f'<div><span class="label small">{escape(f.label)}</span>{value(f.fact)}</div>'
         for f in content.fields
     )
-    sheet.page(_heading(sheet, content.title), f"<div class=f>{cells}</div>", paragraph(sheet, 1, 2))
+    sheet.page(heading(sheet, content.title), f"<div class=f>{cells}</div>", paragraph(sheet, 1, 2))
 
 
 def definitions(sheet: Sheet) -> None:
     """A definition list: labels in a column beside the values, or above them."""
-    rng, content = sheet.rng, _topic(sheet, sheet.rng.randint(6, 10))
+    rng, content = sheet.rng, topic(sheet, sheet.rng.randint(6, 10))
     if rng.random() < 0.6:
         sheet.css.append(
             f"dl{{display:grid;grid-template-columns:{rng.randint(28, 45)}% 1fr;gap:{rng.randint(4, 16)}px 10px}}dd{{margin:0}}"
@@ -147,13 +47,13 @@ def definitions(sheet: Sheet) -> None:
     colon = rng.choice((":", ""))
     sheet.css.append(weight)
     rows = "".join(f"<dt>{escape(f.label)}{colon}</dt><dd>{value(f.fact)}</dd>" for f in content.fields)
-    sheet.page(_heading(sheet, content.title), f"<dl>{rows}</dl>", paragraph(sheet, 1, 3))
+    sheet.page(heading(sheet, content.title), f"<dl>{rows}</dl>", paragraph(sheet, 1, 3))
 
 
 def invoice(sheet: Sheet) -> None:
     """Sender and particulars at the top, a table of items, the sum at the bottom right."""
     rng, style = sheet.rng, sheet.style
-    content = _topic(sheet, rng.randint(6, 9), "invoice", "shipment")
+    content = topic(sheet, rng.randint(6, 9), "invoice", "shipment")
     made = sheet.writer.table(rng.randint(3, 6), 3)
     firm = sheet.writer.values.draw("company")
     meta = "".join(
@@ -168,7 +68,7 @@ def invoice(sheet: Sheet) -> None:
     )
     sheet.page(
         f'<div class=top><div><b style="font-size:1.25em">{escape(firm)}</b></div><table>{meta}</table></div>',
-        _heading(sheet, content.title),
+        heading(sheet, content.title),
         table(sheet, made),
         f'<div class="foot small label">{escape(rng.choice(sheet.writer.filler(2)))}</div>',
     )
@@ -177,7 +77,7 @@ def invoice(sheet: Sheet) -> None:
 def letter(sheet: Sheet) -> None:
     """Letterhead, a line of references, paragraphs."""
     rng, values = sheet.rng, sheet.writer.values
-    content = _topic(sheet, rng.randint(2, 3))
+    content = topic(sheet, rng.randint(2, 3))
     refs = "".join(
         f'<div><div class="label small">{escape(f.label)}</div>{value(f.fact)}</div>' for f in content.fields
     )
@@ -196,13 +96,13 @@ def letter(sheet: Sheet) -> None:
 def table_page(sheet: Sheet) -> None:
     """A heading, a large table, a remark."""
     made = sheet.writer.table(sheet.rng.randint(5, 10), sheet.rng.randint(2, 4))
-    sheet.page(_heading(sheet, made.caption), table(sheet, made), paragraph(sheet, 1, 2))
+    sheet.page(heading(sheet, made.caption), table(sheet, made), paragraph(sheet, 1, 2))
 
 
 def product(sheet: Sheet) -> None:
     """A drawing beside a table of data."""
     rng, style = sheet.rng, sheet.style
-    content = _topic(sheet, rng.randint(7, 11), "device", "vehicle", "flat")
+    content = topic(sheet, rng.randint(7, 11), "device", "vehicle", "flat")
     shapes = "".join(
         f'<circle cx="{rng.randint(30, 170)}" cy="{rng.randint(30, 130)}" r="{rng.randint(8, 40)}" fill="none" '
         f'stroke="{style.accent}" stroke-width="{rng.randint(2, 6)}"/>'
@@ -217,7 +117,7 @@ def product(sheet: Sheet) -> None:
     )
     drawing = f'<svg width="200" height="160" style="background:{style.pale}">{shapes}</svg>'
     sheet.page(
-        _heading(sheet, content.title),
+        heading(sheet, content.title),
         f"<div class=p>{drawing}<table>{rows}</table></div>",
         f"<ul>{''.join(f'<li>{escape(t)}</li>' for t in sheet.writer.filler(3))}</ul>",
     )
@@ -239,7 +139,7 @@ def columns(sheet: Sheet) -> None:
         rng.shuffle(said)
         blocks.append(f"<h2>{escape(sheet.writer.heading())}</h2><p>{' '.join(said)}</p>")
     title = f"{sheet.writer.values.draw('city')} {rng.choice(('News', 'Bulletin', 'Report', 'Letter'))}"
-    sheet.page(_heading(sheet, title), f"<div class=c>{''.join(blocks)}</div>")
+    sheet.page(heading(sheet, title), f"<div class=c>{''.join(blocks)}</div>")
 
 
 def slides(sheet: Sheet) -> None:
@@ -250,10 +150,10 @@ def slides(sheet: Sheet) -> None:
         f"h1{{font-size:{style.size * 2:.1f}px}}li{{margin-bottom:{rng.randint(8, 18)}px}}"
     )
     points = "".join(f"<li>{escape(a)}{value(f)}{escape(b)}</li>" for a, f, b in sheet.writer.sentences(4))
-    sheet.page(_heading(sheet, sheet.writer.heading()), f"<ul>{points}</ul>")
+    sheet.page(heading(sheet, sheet.writer.heading()), f"<ul>{points}</ul>")
     if rng.random() < 0.5:
         made = sheet.writer.table(3, 2)
-        sheet.page(_heading(sheet, made.caption), table(sheet, made))
+        sheet.page(heading(sheet, made.caption), table(sheet, made))
     else:
         sheet.page(bars(sheet, width=840, height=360))
 
@@ -261,19 +161,19 @@ def slides(sheet: Sheet) -> None:
 def report(sheet: Sheet) -> None:
     """Two pages: text and a chart, then fields."""
     sheet.page(
-        _heading(sheet, sheet.writer.heading()),
+        heading(sheet, sheet.writer.heading()),
         paragraph(sheet, 2, 3),
         bars(sheet, width=sheet.rng.randint(460, 640), height=sheet.rng.randint(220, 340)),
         paragraph(sheet, 1, 2),
     )
-    content = _topic(sheet, 6)
+    content = topic(sheet, 6)
     rows = "".join(f"<p><b>{escape(f.label)}:</b> {value(f.fact)}</p>" for f in content.fields)
     sheet.page(f"<h2>{escape(content.title)}</h2>", rows)
 
 
 def ticket(sheet: Sheet) -> None:
     """A narrow slip in type of one width, dots between label and value."""
-    rng, content = sheet.rng, _topic(sheet, sheet.rng.randint(6, 9))
+    rng, content = sheet.rng, topic(sheet, sheet.rng.randint(6, 9))
     sheet.css.append(
         f".r{{display:flex;align-items:baseline;gap:8px;margin:{rng.randint(3, 9)}px 0}}"
         f".r i{{flex:1;border-bottom:2px {rng.choice(('dotted', 'dashed', 'none'))} #777}}"
@@ -302,7 +202,7 @@ def cards(sheet: Sheet) -> None:
             for head, f in zip(made.head[1:], row, strict=True)
         )
         blocks.append(f"<div><b>{escape(name)}</b>{lines}</div>")
-    sheet.page(_heading(sheet, made.caption), f"<div class=g>{''.join(blocks)}</div>")
+    sheet.page(heading(sheet, made.caption), f"<div class=g>{''.join(blocks)}</div>")
 
 
 #: Layouts with the page sizes that they come in. A slip has type of one width.

@@ -3,51 +3,40 @@
 from __future__ import annotations
 
 import random
+import tomllib
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 
-_LISTS = {
-    "first": "Amira|Bastian|Celeste|Dario|Edda|Fabian|Greta|Henrik|Ilse|Jonas|Katarina|Lorenz|Milena|Nils|Odile|Piotr|"
-    "Renata|Silvan|Tamsin|Ulrich|Vesna|Wanda|Xaver|Yvonne|Zoran|Agnes|Bruno|Carina|Dominik|Elin|Frieda|Gustav",
-    "last": "Abendroth|Bellini|Castellan|Dahlgren|Eberle|Fontaine|Grimaldi|Hollander|Ivarsson|Jankowski|Kestrel|"
-    "Lindqvist|Moravec|Novotny|Ostermann|Pellegrin|Quennell|Rosenthal|Szymanski|Thornbury|Ullmann|Vasquez|Wexford|"
-    "Yardley|Zeller|Ashdown|Brightwell|Cormack|Delacroix|Ekholm|Farnham|Gallagher",
-    "city": "Aarhus|Bergamo|Coimbra|Dundee|Esbjerg|Freiburg|Girona|Halmstad|Innsbruck|Jena|Kaunas|Leuven|Maribor|"
-    "Nantes|Odense|Perugia|Quimper|Rostock|Salerno|Tartu|Utrecht|Verona|Winterthur|Ystad|Zadar|Bregenz|Chester|Delft|"
-    "Evora|Fulda|Ghent|Huelva",
-    "street": "Mill Lane|Harbour Road|Linden Street|Church Hill|Station Road|Orchard Way|Castle Street|Ferry Quay",
-    "firm": "Northgate|Bluefin|Harrow|Silvertree|Kranich|Ostwind|Meridian|Falkner|Brookside|Tallship|Greywater|"
-    "Juniper|Copperfield|Lanternwood|Skylark|Rivermouth",
-    "trade": "Logistics|Instruments|Foods|Textiles|Energy|Print|Marine|Optics|Builders|Pharma|Tools|Travel",
-    "legal": "Ltd|GmbH|AB|Inc.|BV|SA|Oy",
-    "part": "Ball bearing|Gear wheel|Drive shaft|Oil seal|Spring washer|Air filter|Fan belt|Control board|Hand wheel|"
-    "Push rod|Float valve|Heat shield|Rubber foot|Wall bracket|Cable gland|End cap|Lock nut|Guide rail",
-    "colour": "silver grey|dark green|night blue|ruby red|pearl white|sand yellow|anthracite|copper brown",
-    "heating": "district heating|heat pump|gas boiler|wood pellets|underfloor heating|oil burner",
-    "language": "English|German|French|Swedish|Polish|Italian|Portuguese|Dutch",
-    "department": "Purchasing|Controlling|Warehouse|Legal affairs|Human resources|Field service|Laboratory|"
-    "Public relations|Facility management|Treasury",
-    "purpose": "Trade fair visit|Customer training|Site inspection|Project meeting|Annual conference|Acceptance test",
-    "course": "Basics of Bookkeeping|Watercolour for Beginners|First Aid at Work|Statistics II|Welding Technique|"
-    "Project Planning|Organic Chemistry|Spanish A2|Data Protection|Public Speaking",
-    "hotel": "Hotel Seeblick|The Old Mill|Pension Alpenrose|Grand Harbour Inn|Villa Aurora|Lakeside Lodge|Hotel Kastell",
-    "club": "TSV Eichwald|FC Riverton|SC Nordhafen|Blue Herons|Union Talheim|Olympia Bruck|Castle Rovers|SV Lindau|"
-    "Red Foxes|Athletic Holm|VfL Seefeld|Old Oaks",
-    "model": "Corvado 1.6|Lupina GT|Tern Estate|Mistral 200|Aster Combi|Vega Cargo|Nimbo City|Orion Cross",
-    "month": "January|February|March|April|May|June|July|August|September|October|November|December",
-    "domain": "example.org|example.com|example.net",
-    "hall": "Hall|Gate|Bay|Room|Block|Level",
-}  # fmt: skip
-_WORDS = {name: tuple(words.split("|")) for name, words in _LISTS.items()}
+_WORDS = {
+    name: tuple(words.split("|"))
+    for name, words in tomllib.loads(
+        Path(__file__).with_name("words.toml").read_text(encoding="utf-8")
+    ).items()
+}
 #: Measured values: least, most, decimal places, unit.
 _UNITS: dict[str, tuple[float, float, int, str]] = {
-    "gdl": (10, 18, 1, " g/dl"), "mmol": (3.5, 9.9, 1, " mmol/l"), "celsius": (-30, 95, 0, " °C"),
-    "kg": (1.2, 480, 1, " kg"), "bpm": (48, 130, 0, " bpm"), "km": (120, 240000, 0, " km"), "kw": (45, 320, 0, " kW"),
-    "bar": (1.8, 3.6, 1, " bar"), "sqm": (28, 190, 1, " m²"), "cbm": (0.2, 60, 2, " m³"), "volt": (12, 440, 0, " V"),
-    "watt": (20, 4800, 0, " W"), "flow": (2, 900, 0, " l/min"), "db": (28, 96, 0, " dB"), "percent": (1, 60, 1, " %"),
-    "months": (6, 120, 0, " months"), "minutes": (2, 90, 0, " minutes"), "number": (130, 48000, 0, ""),
-    "count": (2, 98, 0, ""), "bar_height": (12, 980, 0, ""),
-}  # fmt: skip
+    "gdl": (10, 18, 1, " g/dl"),
+    "mmol": (3.5, 9.9, 1, " mmol/l"),
+    "celsius": (-30, 95, 0, " °C"),
+    "kg": (1.2, 480, 1, " kg"),
+    "bpm": (48, 130, 0, " bpm"),
+    "km": (120, 240000, 0, " km"),
+    "kw": (45, 320, 0, " kW"),
+    "bar": (1.8, 3.6, 1, " bar"),
+    "sqm": (28, 190, 1, " m²"),
+    "cbm": (0.2, 60, 2, " m³"),
+    "volt": (12, 440, 0, " V"),
+    "watt": (20, 4800, 0, " W"),
+    "flow": (2, 900, 0, " l/min"),
+    "db": (28, 96, 0, " dB"),
+    "percent": (1, 60, 1, " %"),
+    "months": (6, 120, 0, " months"),
+    "minutes": (2, 90, 0, " minutes"),
+    "number": (130, 48000, 0, ""),
+    "count": (2, 98, 0, ""),
+    "bar_height": (12, 980, 0, ""),
+}
 
 
 class Values:
