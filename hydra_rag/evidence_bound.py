@@ -14,6 +14,8 @@ from math import log
 import torch
 from transformers import LogitsProcessor
 
+from hydra_rag.lines import CELL_BREAK
+
 __all__ = ["SpanBound"]
 
 #: Characters that may be left off at the end of an answer, though they stand before the next space.
@@ -25,7 +27,8 @@ _TRUST = 3.0
 class SpanBound(LogitsProcessor):
     """Keeps greedy or sampled decoding of one sequence inside ``lines``.
 
-    ``lines``: the page's text, line by line (an answer may run on into the next line). ``encode``: text to
+    ``lines``: the page's text, line by line; an answer may run on into the next line, never over a tab into
+    the next cell. ``encode``: text to
     token ids, one a character. ``end``: id of the end token. ``prompt_length``: tokens before the answer.
     ``refusal``: what may be answered although no line says it. ``priors``: for every line the likelihood (0
     to 1) of each of its words to begin the answer, as white space parts them; ``refusal_prior``: of the
@@ -44,7 +47,7 @@ class SpanBound(LogitsProcessor):
         refusal_prior: float = 0.5,
     ) -> None:
         kept = [i for i, line in enumerate(lines) if line.strip()]
-        text = " ".join(" ".join(lines[i].split()) for i in kept)
+        text = " ".join(_tidy(lines[i]) for i in kept)
         self._ids = [list(encode(ch)) for ch in text]
         self._usable = bool(text) and all(len(ids) == 1 for ids in self._ids)
         self._text, self._end, self._prompt = text, end, prompt_length
@@ -55,8 +58,8 @@ class SpanBound(LogitsProcessor):
         self._starts: list[tuple[int, float]] = []
         word = -1
         for i, ch in enumerate(text):
-            word += ch != " " and (i == 0 or text[i - 1] == " ")
-            if ch != " " and (i == 0 or text[i - 1] in " (“\"'#"):
+            word += not ch.isspace() and (i == 0 or text[i - 1].isspace())
+            if not ch.isspace() and (i == 0 or text[i - 1] in f" {CELL_BREAK}(“\"'#"):
                 self._starts.append((i, 1.0 if weights is None else max(1e-3, weights[word])))
         self._doubt = 1.0 if weights is None else refusal_prior
 
@@ -83,7 +86,7 @@ class SpanBound(LogitsProcessor):
         for start, likely in self._starts:
             if start + n > len(self._text) or any(self._ids[start + k][0] != written[k] for k in range(n)):
                 continue
-            if start + n < len(self._text):
+            if start + n < len(self._text) and self._text[start + n] != CELL_BREAK:
                 token = self._ids[start + n][0]
                 out[token] = max(out.get(token, 0.0), likely)
             if n and self._ends_word(start + n):
@@ -94,8 +97,13 @@ class SpanBound(LogitsProcessor):
         return out or {self._end: 1.0}
 
     def _ends_word(self, at: int) -> bool:
-        if self._text[at - 1] == " ":
+        if self._text[at - 1].isspace():
             return False
         while at < len(self._text) and self._text[at] in _LOOSE:
             at += 1
-        return at == len(self._text) or self._text[at] == " "
+        return at == len(self._text) or self._text[at].isspace()
+
+
+def _tidy(line: str) -> str:
+    """One space between words, one tab between cells."""
+    return CELL_BREAK.join(" ".join(cell.split()) for cell in line.split(CELL_BREAK) if cell.strip())

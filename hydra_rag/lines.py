@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from hydra_rag.geometry import Box, union
 from hydra_rag.values import Word
 
-__all__ = ["Line", "group_lines"]
+__all__ = ["CELL_BREAK", "Line", "group_lines"]
+
+#: Stands between the cells of a line in :attr:`Line.cells`.
+CELL_BREAK = "\t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,18 @@ class Line:
     @property
     def text(self) -> str:
         return " ".join(word.text for word in self.words)
+
+    @property
+    def cells(self) -> str:
+        """The text with a tab instead of a space where a gap is wider than the line is high: what stands in
+        different columns or cells is not one phrase."""
+        parts: list[str] = []
+        for before, word in zip((None, *self.words), self.words, strict=False):
+            if before is not None:
+                wide = word.box.left - before.box.right > max(1, before.box.height, word.box.height)
+                parts.append(CELL_BREAK if wide else " ")
+            parts.append(word.text)
+        return "".join(parts)
 
     @property
     def box(self) -> Box:

@@ -152,7 +152,7 @@ def evidence_lines(
         lines = group_lines(words)
         chosen = relevant_lines(words, question, most)
         priors = line_priors(lines, chosen, question)
-        found += [EvidenceLine(line.text, likely) for line, likely in zip(chosen, priors, strict=True)]
+        found += [EvidenceLine(line.cells, likely) for line, likely in zip(chosen, priors, strict=True)]
     return tuple(found)
 
 

@@ -57,13 +57,14 @@ def _kin(one: str, other: str) -> bool:
 
 
 def choose_lines(words: Sequence[Word], question: str, budget: int) -> str:
-    """Lines most relevant to ``question``, in reading order, at most ``budget`` characters together.
+    """Lines most relevant to ``question``, in reading order, at most ``budget`` characters together; a tab
+    parts the cells of a line.
 
     A line's weight is the summed inverse frequency of the question's words in it; its neighbours get a
     part of it, because a value often stands under or beside its label, and more where they stand in the
     column of such a word. Nothing relevant: the top of the page.
     """
-    return "\n".join(line.text for line in relevant_lines(words, question, budget))
+    return "\n".join(line.cells for line in relevant_lines(words, question, budget))
 
 
 def relevant_lines(words: Sequence[Word], question: str, budget: int) -> list[Line]:

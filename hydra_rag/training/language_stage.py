@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import Qwen3_5ForConditionalGeneration
 
+from hydra_rag.attention import NAME, Collector, collecting, register
 from hydra_rag.nano.build import build_model
 from hydra_rag.training import checkpoints
 from hydra_rag.training.feed import feed
@@ -22,12 +24,16 @@ from hydra_rag.training.samples import Sample, page_sample, read_sample
 
 #: The kinds of batches: short lines, blocks of lines, text without pictures, small and whole pages.
 KINDS = ("lines", "blocks", "text", "cards", "pages")
+#: Layers whose attention is guided, and how many of their heads.
+_GUIDED = frozenset({2, 3, 4, 5})
+_HEADS = 4
 
 
 @dataclass(frozen=True)
 class LanguageConfig:
     """``mix``: share of each kind of batch (:data:`KINDS`) at the start and at the end of the stage;
-    between them it moves linearly. ``train_vision``: let the tower move."""
+    between them it moves linearly. ``train_vision``: let the tower move. ``guide``: weight of the loss that
+    teaches attention where the answer stands."""
 
     mix: Mapping[str, Sequence[float]]
     minutes: float = 45
@@ -36,6 +42,7 @@ class LanguageConfig:
     workers: int = 1
     train_vision: bool = False
     decay_from: float = 0.5
+    guide: float = 0.5
     bf16: bool = True
     device: str = "cpu"
 
@@ -102,7 +109,7 @@ _DRAW = {"lines": _lines, "blocks": _blocks, "text": _text, "cards": _cards, "pa
 
 
 def forward(
-    model: Qwen3_5ForConditionalGeneration, batch: Packed, *, train_vision: bool
+    model: Qwen3_5ForConditionalGeneration, batch: Packed, *, train_vision: bool, guide: float = 0.0
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Loss over the answers (and lightly over the questions), with shares of right answer tokens."""
     inner = model.model
@@ -113,9 +120,11 @@ def forward(
         where = (batch.ids == model.config.image_token_id)[..., None].expand_as(embeds)
         embeds = embeds.masked_scatter(where, cells.to(embeds.dtype))
     masks = {"full_attention": batch.mask(), "linear_attention": None}
-    hidden = inner.language_model(
-        inputs_embeds=embeds, attention_mask=masks, position_ids=batch.positions, use_cache=False
-    ).last_hidden_state
+    collector = Collector(_GUIDED, batch.guide_rows)
+    with collecting(collector) if guide and batch.guide_rows.numel() else nullcontext():
+        hidden = inner.language_model(
+            inputs_embeds=embeds, attention_mask=masks, position_ids=batch.positions, use_cache=False
+        ).last_hidden_state
     take = batch.weights > 0
     logits = model.lm_head(hidden[take]).float()
     targets, weights = batch.targets[take], batch.weights[take]
@@ -123,7 +132,23 @@ def forward(
     full = weights >= 0.2
     right = (logits.argmax(-1) == targets).float()
     stats = {"tok": float(right[full].mean()) if full.any() else 0.0, "exact": _exact(batch, take, right)}
-    return (loss * weights).sum() / weights.sum().clamp_min(1.0), stats
+    total = (loss * weights).sum() / weights.sum().clamp_min(1.0)
+    if collector.rows:
+        looked, stats["look"] = guided_loss(list(collector.rows.values()), batch)
+        total = total + guide * looked
+    return total, stats
+
+
+def guided_loss(rows: list[torch.Tensor], batch: Packed) -> tuple[torch.Tensor, float]:
+    """Cross entropy between the attention of the batch's :data:`_HEADS` best heads and the places where the
+    answer stands. ``rows``: per layer float32 [B, heads, R, keys]. Also the mean attention there."""
+    places = batch.guide_places.to(rows[0].device)
+    there = places.any(-1)
+    on = [torch.einsum("bhrk,brk->hbr", r[..., : places.shape[-1]], places.to(r.dtype)) for r in rows]
+    mass = torch.cat(on)[:, there]
+    best = mass.detach().mean(1).topk(_HEADS).indices
+    mean = mass[best].mean(0)
+    return -(mean + 1e-6).log().mean(), float(mean.detach().mean())
 
 
 def _exact(batch: Packed, take: torch.Tensor, right: torch.Tensor) -> float:
@@ -152,6 +177,9 @@ def train_language(
     """
     model = model or build_model(config.seed)
     nn.Module.to(model, config.device)
+    if config.guide:
+        register()
+        model.set_attn_implementation({"text_config": NAME})
     for p in model.model.visual.parameters():
         p.requires_grad_(config.train_vision)
     trained: list[nn.Module] = [model]
@@ -172,7 +200,7 @@ def train_language(
         batch = next(stream).to(config.device)
         set_lr(optimisers, config.lr * lr_scale(seconds / budget, decay_from=config.decay_from))
         with torch.autocast(torch.device(config.device).type, torch.bfloat16, enabled=config.bf16):
-            loss, stats = forward(model, batch, train_vision=config.train_vision)
+            loss, stats = forward(model, batch, train_vision=config.train_vision, guide=config.guide)
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()

@@ -26,6 +26,8 @@ class Packed:
     weights: torch.Tensor
     patches: torch.Tensor | None
     grid: torch.Tensor | None
+    guide_rows: torch.Tensor
+    guide_places: torch.Tensor
 
     def mask(self) -> torch.Tensor:
         """bool [B, 1, T, T]: causal, and only to the prefix or the own branch."""
@@ -74,11 +76,13 @@ def pack(
         weights = [0.0] * len(ids)
         prefix_pos, after = prefix_positions(s.prefix, s.rows, s.cols)
         pos = [prefix_pos]
+        guides: list[tuple[int, frozenset[int]]] = []
         for k, b in enumerate(s.branches, start=1):
             tokens_of = b.prompt + b.answer
             if len(ids) + len(tokens_of) > longest:
                 break
             n, p = len(tokens_of), len(b.prompt)
+            guides += [(len(ids) + p - 1 + j, places) for j, places in enumerate(b.sources) if places]
             ids += tokens_of
             branch_of += [k] * n
             targets += [*tokens_of[1:], -100]
@@ -87,7 +91,7 @@ def pack(
             answer_weight = refusal_weight if b.kind == "absent" else 1.0
             weights += [prompt_weight if asks else 0.0] * (p - 1) + [answer_weight] * (n - p) + [0.0]
             pos.append(np.repeat((after + np.arange(n))[None], 3, 0))
-        built.append((ids, branch_of, targets, weights, np.concatenate(pos, 1)))
+        built.append((ids, branch_of, targets, weights, np.concatenate(pos, 1), guides))
     length = max(len(b[0]) for b in built)
     count = len(built)
     ids_t = np.zeros((count, length), np.int64)
@@ -95,8 +99,14 @@ def pack(
     target_t = np.full((count, length), -100, np.int64)
     weight_t = np.zeros((count, length), np.float32)
     pos_t = np.zeros((4, count, length), np.int64)
-    for i, (ids, branch_of, targets, weights, pos3) in enumerate(built):
+    most = max(len(b[5]) for b in built)
+    guide_rows = np.zeros((count, most), np.int64)
+    guide_places = np.zeros((count, most, max(len(s.prefix) for s in samples)), np.bool_)
+    for i, (ids, branch_of, targets, weights, pos3, guides) in enumerate(built):
         n = len(ids)
+        for r, (row, places) in enumerate(guides):
+            guide_rows[i, r] = row
+            guide_places[i, r, list(places)] = True
         ids_t[i, :n], branch_t[i, :n], target_t[i, :n], weight_t[i, :n] = ids, branch_of, targets, weights
         pos_t[1:, i, :n] = pos3
         pos_t[0, i, :n] = np.arange(n)
@@ -111,4 +121,6 @@ def pack(
         if with_image
         else None,
         torch.tensor([[1, s.rows * 2, s.cols * 2] for s in with_image]) if with_image else None,
+        torch.from_numpy(guide_rows),
+        torch.from_numpy(guide_places),
     )

@@ -7,29 +7,36 @@ the prefix, so each of them sees exactly what it would see alone; the page is co
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from hydra_rag.geometry import Box
 from hydra_rag.lines import group_lines
 from hydra_rag.nano import tokens
 from hydra_rag.nano.build import CELL
 from hydra_rag.prompts import NOT_FOUND_TEXT, READ_PROMPT
 from hydra_rag.training.blocks import Recipe, draw_block, patchify
-from hydra_rag.training.canvas import degrade
+from hydra_rag.training.canvas import Run, degrade
 from hydra_rag.training.documents import MadePage, make_page
 from hydra_rag.training.documents.concepts import absent_question, shares_words
+from hydra_rag.training.documents.page import Fact
+from hydra_rag.training.guides import Sources, image_sources, merge, text_sources
 from hydra_rag.training.text_source import held_out, pseudo_word
+from hydra_rag.values import Word
 
 
 @dataclass(frozen=True)
 class Branch:
-    """``prompt``: question with the turn's end; ``answer``: ids with the end token; both int lists."""
+    """``prompt``: question with the turn's end; ``answer``: ids with the end token; both int lists.
+    ``sources``: where in the prefix the answer's tokens stand, or []."""
 
     prompt: list[int]
     answer: list[int]
     kind: str
+    sources: Sources = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -44,31 +51,49 @@ class Sample:
     branches: list[Branch]
 
 
-def branch(question: str, answer: str, kind: str) -> Branch:
+def branch(question: str, answer: str, kind: str, sources: Sources | None = None) -> Branch:
     prompt = tokens.encode(question) + tokens.close_user()
-    return Branch(prompt, [*tokens.encode(answer), tokens.END], kind)
+    ids = tokens.encode(answer)
+    return Branch(prompt, [*ids, tokens.END], kind, sources if sources and len(sources) == len(ids) else [])
 
 
 def text_lines(page: MadePage, rng: random.Random, budget: int) -> str:
-    """Some lines of the page in reading order, as ``ask`` shows a text layer."""
-    lines = [line.text for line in group_lines(page.words)]
-    keep = list(range(len(lines)))
-    total = sum(len(x) + 1 for x in lines)
-    while total > budget and keep:
-        gone = keep.pop(rng.randrange(len(keep)))
-        total -= len(lines[gone]) + 1
-    return "\n".join(lines[i] for i in keep)
+    """Some lines of the page in reading order, as ``ask`` shows a text layer: mostly neighbours, so that
+    a label stays with its value."""
+    lines = [line.cells for line in group_lines(page.words)]
+    order = list(range(len(lines)))
+    if rng.random() < 0.25:
+        rng.shuffle(order)
+    elif lines:
+        first = rng.randrange(len(lines)) if sum(len(x) + 1 for x in lines) > budget else 0
+        order = order[first:] + order[:first][::-1]
+    kept: list[int] = []
+    left = budget
+    for i in order:
+        if len(lines[i]) + 1 <= left:
+            kept.append(i)
+            left -= len(lines[i]) + 1
+    return "\n".join(lines[i] for i in sorted(kept))
 
 
 def page_branches(
-    page: MadePage, rng: random.Random, count: int, *, shown: str | None, absent: float = 0.1
+    page: MadePage,
+    rng: random.Random,
+    count: int,
+    *,
+    shown: str | None,
+    absent: float = 0.1,
+    locate: Callable[[Fact], Sources] = lambda fact: [],
 ) -> list[Branch]:
-    """Questions about a page. ``shown``: only facts that stand in this text (no image), or ``None``."""
+    """Questions about a page. ``shown``: only facts that stand in this text (no image), or ``None``.
+    ``locate``: where the answer of a fact stands in the prefix."""
     facts = [f for f in page.facts if not held_out(f.answer)]
     if shown is not None:
         facts = [f for f in facts if f.answer in shown]
     rng.shuffle(facts)
-    out = [branch(_typed(rng, rng.choice(f.questions), page), f.answer, f.kind) for f in facts[:count]]
+    out = [
+        branch(_typed(rng, rng.choice(f.questions), page), f.answer, f.kind, locate(f)) for f in facts[:count]
+    ]
     taken = {label.lower() for label in page.labels} | {
         q.lower().strip("?. ") for f in page.facts for q in f.questions
     }
@@ -99,6 +124,8 @@ def _typed(rng: random.Random, question: str, page: MadePage) -> str:
             question = f"What is the {noun} {rng.choice(('of', 'of', 'for'))} {_entity(rng, page)}?"
         else:
             question = f"What is the {noun} {rng.choice(('on', 'in', 'of'))} the {rng.choice(_PLACES)}?"
+    elif question.endswith("?") and r < 0.14:
+        question = f"{question[:-1]} {rng.choice(('of', 'of', 'for', 'from', 'in'))} {_entity(rng, page)}?"
     elif question.endswith("?") and r < 0.36:
         question = f"{question[:-1]} {rng.choice(('in', 'on', 'according to'))} the {rng.choice(_PLACES)}?"
     elif r < 0.40:
@@ -133,21 +160,31 @@ def read_sample(rng: random.Random, width: float, shape: tuple[int, int], *, who
     canvas = draw_block(rng, Recipe(width, shape, whole))
     image = degrade(canvas.image, rng, width)
     inside = [r for r in canvas.runs if r.top >= -2 and r.bottom <= shape[0] + 3]
-    rows: dict[int, list[tuple[float, str]]] = {}
+    rows: dict[int, list[tuple[float, str, Run]]] = {}
     for run in inside:
         centres = (run.edges[:-1] + run.edges[1:]) / 2
         text = "".join(ch for ch, c in zip(run.text, centres, strict=True) if 0 <= c < shape[1]).strip()
         if text:
-            rows.setdefault(round(run.top), []).append((float(run.edges[0]), text))
-    answer = "\n".join(" ".join(text for _, text in sorted(rows[y])) for y in sorted(rows))
+            rows.setdefault(round(run.top), []).append((float(run.edges[0]), text, run))
+    ordered = [sorted(rows[y], key=lambda r: r[:2]) for y in sorted(rows)]
+    answer = "\n".join(" ".join(text for _, text, _ in row) for row in ordered)
     sample_rows, cols = shape[0] // CELL, shape[1] // CELL
     prefix = tokens.open_user() + tokens.image_run(sample_rows * cols)
+    letters = [
+        Word(ch, Box(int(run.edges[i]), int(run.top), int(run.edges[i + 1]), int(run.bottom)))
+        for row in ordered
+        for _, _, run in row
+        for i, ch in enumerate(run.text)
+        if not ch.isspace() and 0 <= (run.edges[i] + run.edges[i + 1]) / 2 < shape[1]
+    ]
+    start = prefix.index(tokens.SPECIAL["<|image_pad|>"])
+    sources = image_sources(answer, letters, None, sample_rows, cols, start)
     return Sample(
         patchify(np.asarray(image, np.uint8)),
         sample_rows,
         cols,
         prefix,
-        [branch(READ_PROMPT, answer, "read")],
+        [branch(READ_PROMPT, answer, "read", sources)],
     )
 
 
@@ -168,14 +205,23 @@ def page_sample(
     page = make_page(rng, cols * CELL, rows * CELL, size=size, wear=wear, layout=layout)
     text = text_lines(page, rng, budget or rng.choice((150, 200, 300, 600))) if mode != "image" else ""
     prefix = tokens.open_user()
+    image_at = len(prefix) + tokens.image_run(1).index(tokens.SPECIAL["<|image_pad|>"])
     if mode != "text":
         prefix += tokens.image_run(rows * cols)
+    text_at = len(prefix) + len("Text: ")
     if text:
         prefix += tokens.encode(f"Text: {text}\n")
-    branches = page_branches(page, rng, questions, shown=text if mode == "text" else None)
+    words = [word for line in group_lines(page.words) for word in line.words]
+
+    def locate(fact: Fact) -> Sources:
+        seen = image_sources(fact.answer, words, fact.boxes, rows, cols, image_at) if mode != "text" else []
+        return merge(seen, text_sources(fact.answer, text, text_at))
+
+    branches = page_branches(page, rng, questions, shown=text if mode == "text" else None, locate=locate)
     if mode == "image" and rows * cols <= 120 and rng.random() < 0.4:
         lines = "\n".join(line.text for line in group_lines(page.words))
         if len(lines) <= 260:
-            branches.append(branch(READ_PROMPT, lines, "read"))
+            sources = image_sources(lines, words, None, rows, cols, image_at)
+            branches.append(branch(READ_PROMPT, lines, "read", sources))
     patches = patchify(np.asarray(page.image, np.uint8)) if mode != "text" else None
     return Sample(patches, rows if mode != "text" else 0, cols if mode != "text" else 0, prefix, branches)

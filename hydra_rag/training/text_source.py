@@ -85,6 +85,13 @@ def digits(rng: random.Random, n: int) -> str:
 def code(rng: random.Random) -> str:
     """An identifier such as ``INV-20391`` or ``A7-334-XQ``."""
     letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    r = rng.random()
+    if r < 0.1:  # groups of digits
+        return " ".join(digits(rng, rng.randint(2, 4)) for _ in range(rng.randint(2, 3)))
+    if r < 0.2:
+        return f"{rng.choice(letters)}{rng.choice(letters)} {digits(rng, rng.randint(4, 7))}"
+    if r < 0.3:
+        return f"{rng.choice(letters)}-{digits(rng, rng.randint(3, 6))}"
     parts = []
     for _ in range(rng.choice((1, 2, 2, 3))):
         kind = rng.random()
@@ -160,6 +167,9 @@ def phone(rng: random.Random) -> str:
             f"+{rng.randint(1, 99)} {digits(rng, 3)} {digits(rng, 4)}",
             f"({digits(rng, 3)}) {digits(rng, 3)}-{digits(rng, 4)}",
             f"0{digits(rng, 2)} / {digits(rng, 6)}",
+            f"{digits(rng, 3)} {digits(rng, 3)} {digits(rng, 3)}",
+            f"{digits(rng, 3)}-{digits(rng, 4)}",
+            f"0{digits(rng, 3)} {digits(rng, 5)}",
         )
     )
 

@@ -33,7 +33,7 @@ def test_the_budget_holds_and_lines_are_whole(text: str, question: str, budget: 
     words = words_of(text)
     chosen = choose_lines(words, question, budget)
     assert len(chosen) <= max(0, budget)
-    lines = [line.text for line in group_lines(words)]
+    lines = [line.cells for line in group_lines(words)]
     assert all(line in lines for line in chosen.split("\n") if line)
 
 
@@ -41,6 +41,12 @@ def test_lines_split_at_wide_gaps_only_where_asked() -> None:
     words = words_of("Bolt M6                    1.20\nNut 0.40")
     assert [line.text for line in group_lines(words)] == ["Bolt M6 1.20", "Nut 0.40"]
     assert [line.text for line in group_lines(words, max_gap=1.5)] == ["Bolt M6", "1.20", "Nut 0.40"]
+
+
+def test_a_tab_parts_the_cells_of_a_line() -> None:
+    (bolt, nut) = group_lines(words_of("Bolt M6                    1.20\nNut 0.40"))
+    assert (bolt.cells, nut.cells) == ("Bolt M6\t1.20", "Nut 0.40")
+    assert bolt.cells.split() == bolt.text.split()
 
 
 def test_content_tokens_drop_function_words_but_never_everything() -> None:

@@ -53,6 +53,15 @@ def test_the_refusal_is_always_open() -> None:
     assert bound.allowed([]) == {ord("a"), ord("n")}
 
 
+def test_an_answer_never_runs_from_one_cell_into_the_next() -> None:
+    bound = SpanBound(
+        ["Desk lamp \t 11", "Fuse\t4"], encode, END, 0, "no", priors=[[0.1, 0.2, 0.9], [0.5, 0.5]]
+    )
+    assert bound.allowed(encode("Desk lamp")) == {END}
+    assert bound.allowed(encode("11")) == {END, ord(" ")}
+    assert bound.allowed([]) == {ord(c) for c in "Dl1F4n"}
+
+
 @pytest.mark.parametrize("lines", [[], ["  "]])
 def test_without_text_nothing_is_constrained(lines: list[str]) -> None:
     scores = torch.rand(1, 20)

@@ -7,6 +7,7 @@ from hydra_rag.training import text_source as t
 from hydra_rag.training.documents.concepts import ask, draw_field
 from hydra_rag.training.documents.page import Sheet
 from hydra_rag.training.documents.tables import item_table
+from hydra_rag.training.documents.tiles import tile_block
 
 _TITLES = """Registration form|Application form|Order form|Service report|Delivery note|Booking confirmation|
 Membership form|Travel request|Expense claim|Work order|Inspection report|Visitor form|Patient record|
@@ -68,6 +69,9 @@ def field_block(
     rng, style = sheet.rng, sheet.style
     x = sheet.left if x is None else x
     width = sheet.width if width is None else width
+    if rng.random() < 0.22:
+        tile_block(sheet, count, taken, x=x, width=width)
+        return
     arrangement = rng.choice(
         ("colon", "colon", "aligned", "aligned", "right", "above", "boxed", "dotted", "ruled", "bold")
     )

@@ -8,41 +8,9 @@ from hydra_rag.geometry import Box
 from hydra_rag.training import text_source as t
 from hydra_rag.training.documents.forms import field_block, picture, title
 from hydra_rag.training.documents.page import Sheet, find_boxes
+from hydra_rag.training.documents.sentences import draw_sentences
 from hydra_rag.training.documents.tables import data_table
-
-#: Sentences with one fact each: text, questions, value maker.
-_FACTS = (
-    ("The meeting takes place on {v}.", "When does the meeting take place?|When is the meeting?", t.date),
-    ("The meeting starts at {v}.", "When does the meeting start?|At what time does the meeting start?", t.clock),
-    ("Please contact {v} for details.", "Who should be contacted?|Who is the contact?|Who can be asked for details?", t.person),
-    ("The project is led by {v}.", "Who leads the project?|Who is the project lead?", t.person),
-    ("The total budget is {v}.", "What is the total budget?|How much is the budget?", t.money),
-    ("Sales rose by {v} this year.", "By how much did sales rise?|How much did sales grow?", t.percent),
-    ("Costs fell by {v}.", "By how much did costs fall?", t.percent),
-    ("Your reference number is {v}.", "What is the reference number?", t.code),
-    ("Your order {v} has been shipped.", "Which order has been shipped?|What is the order number?", t.code),
-    ("The parcel weighs {v}.", "How much does the parcel weigh?|What is the weight of the parcel?", t.measure),
-    ("We are moving to {v}.", "Where are they moving to?|What is the new address?", t.address),
-    ("The new office is in {v}.", "Where is the new office?|In which city is the new office?", lambda r: r.choice(t.CITIES)),
-    ("The contract ends on {v}.", "When does the contract end?", t.date),
-    ("Please pay {v} within 30 days.", "How much must be paid?|What amount must be paid?", t.money),
-    ("The device needs {v}.", "What does the device need?", t.measure),
-    ("The study was made by {v}.", "Who made the study?", t.company),
-    ("The company {v} won the contract.", "Which company won the contract?|Who won the contract?", t.company),
-    ("A total of {v} people took part.", "How many people took part?", t.number),
-    ("There were {v} visitors.", "How many visitors were there?|How many visitors came?", t.number),
-    ("The average temperature was {v}.", "What was the average temperature?", t.measure),
-    ("Call us at {v}.", "What is the phone number?|Which number should be called?", t.phone),
-    ("Write to {v}.", "What is the email address?|Which address should one write to?", t.email),
-    ("The room number is {v}.", "What is the room number?", lambda r: str(r.randint(1, 499))),
-    ("Replace the filter every {v}.", "How often must the filter be replaced?", lambda r: f"{r.randint(2, 24)} {r.choice(('days', 'weeks', 'months', 'hours'))}"),
-    ("The maximum load is {v}.", "What is the maximum load?", t.measure),
-    ("The warranty lasts {v}.", "How long does the warranty last?|How long is the warranty?", lambda r: f"{r.randint(1, 60)} months"),
-    ("Press the {v} button to start.", "Which button starts it?|Which button must be pressed to start?", lambda r: r.choice("red green blue black white upper lower left right round power".split())),
-    ("The password is {v}.", "What is the password?", t.code),
-    ("The winner was {v}.", "Who was the winner?|Who won?", t.person),
-    ("The train leaves at {v}.", "When does the train leave?", t.clock),
-)  # fmt: skip
+from hydra_rag.training.documents.tiles import tile_block
 
 
 def _filler(rng: random.Random, n: int) -> str:
@@ -59,14 +27,12 @@ def fact_text(
 ) -> None:
     """A paragraph with ``count`` facts between sentences that say nothing."""
     rng = sheet.rng
-    chosen = rng.sample(_FACTS, count)
     parts, answers = [], []
-    for sentence, asked, maker in chosen:
-        value = maker(rng)
+    for sentence, questions, value in draw_sentences(rng, count):
         if rng.random() < filler:
             parts.append(_filler(rng, rng.randint(4, 12)))
-        parts.append(sentence.format(v=value))
-        answers.append((asked.split("|"), value))
+        parts.append(sentence)
+        answers.append((questions, value))
     runs = sheet.paragraph(" ".join(parts), width=width, x=x)
     for questions, value in answers:
         boxes = find_boxes(runs, value)
@@ -187,18 +153,23 @@ def slide(sheet: Sheet) -> None:
                 "field",
             )
             taken.add(label.lower())
-    for sentence, asked, maker in rng.sample(_FACTS, rng.randint(2, 5)):
+    for sentence, questions, value in draw_sentences(rng, rng.randint(1, 5)):
         if not sheet.room(2):
             break
-        value = maker(rng)
-        text = sentence.format(v=value).rstrip(".")
+        text = sentence.rstrip(".")
         bullet = rng.choice(("•", "-", "–", "■", "●"))
         runs = sheet.paragraph(f"{bullet} {text}")
         if boxes := find_boxes(runs, value):
-            sheet.fact(asked.split("|"), value, boxes, "prose")
+            sheet.fact(questions, value, boxes, "prose")
         sheet.down(0.4)
     if sheet.room(5):
-        (bar_chart if rng.random() < 0.6 else lambda s: field_block(s, 3, taken))(sheet)
+        what = rng.random()
+        if what < 0.4:
+            bar_chart(sheet)
+        elif what < 0.8:
+            tile_block(sheet, rng.randint(2, 6), taken, x=sheet.left, width=sheet.width)
+        else:
+            field_block(sheet, 3, taken)
 
 
 def bar_chart(sheet: Sheet) -> None:

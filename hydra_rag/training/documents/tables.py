@@ -107,9 +107,50 @@ def cell_questions(rng: random.Random, column: str, row: str, row_kind: str) -> 
     return [a.format(c=low, C=column, r=row, k=row_kind.lower()) for a in pick]
 
 
+_FAULTS = """water tank full|door not closed|sensor failure|coil frozen|filter blocked|battery low|no signal|paper jam|motor too hot|
+pressure too low|fan stuck|lid open|memory full|no power|valve leaking|lamp broken|cartridge empty|belt loose|wrong voltage|fuse blown""".replace(
+    "\n", ""
+).split("|")
+_CURES = """empty the tank|close the door|switch off and on|wait one hour|clean the filter|charge the battery|check the cable|remove the paper|let it cool down|
+call the service|open the valve|replace the lamp|refill the ink|tighten the belt|replace the fuse|close the lid|press reset|check the plug|add water|restart the device""".replace("\n", "").split("|")  # fmt: skip
+
+
+def fault_table(sheet: Sheet) -> bool:
+    """Codes with their meaning and what to do, as manuals have them."""
+    rng = sheet.rng
+    letter, n = rng.choice("EFAHP"), rng.randint(3, 7)
+    codes = [f"{letter}{i}" for i in sorted(rng.sample(range(1, 40), n))]
+    rows = [
+        [c, f, cure] for c, f, cure in zip(codes, rng.sample(_FAULTS, n), rng.sample(_CURES, n), strict=True)
+    ]
+    if rng.random() < 0.6:
+        rows = [[c, f.capitalize(), cure.capitalize()] for c, f, cure in rows]
+    head = [
+        rng.choice(("Code", "Error", "Display")),
+        rng.choice(("Meaning", "Fault", "Cause")),
+        rng.choice(("What to do", "Remedy", "Solution")),
+    ]
+    keep = 3 if rng.random() < 0.75 else 2
+    drawn = grid(sheet, head[:keep], [row[:keep] for row in rows])
+    if drawn is None:
+        return False
+    for row in drawn[1:]:
+        code = row[0].text
+        asks = [f"What does {code} mean?", f"What does error code {code} mean?", f"What is the meaning of {code}?",
+                f"What does the code {code} stand for?", f"Which fault is {code}?"]  # fmt: skip
+        sheet.fact(rng.sample(asks, 2), row[1].text, [row[1].box], "cell")
+        if keep == 3:
+            asks = [f"What should be done for {code}?", f"What helps with error {code}?", f"What is the remedy for {code}?",
+                    f"What must be done when {code} is shown?"]  # fmt: skip
+            sheet.fact(rng.sample(asks, 2), row[2].text, [row[2].box], "cell")
+    return True
+
+
 def data_table(sheet: Sheet, *, max_rows: int = 8) -> bool:
     """A table with a head; facts for several cells."""
     rng = sheet.rng
+    if rng.random() < 0.12:
+        return fault_table(sheet)
     row_kind, row_maker = rng.choice(_ROWS)
     columns = rng.sample(_COLUMNS, rng.randint(1, 4))
     columns = [c for c in columns if c[0] != row_kind]

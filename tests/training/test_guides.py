@@ -1,0 +1,84 @@
+"""Guided attention: the places named for an answer's characters are where they stand."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import torch
+
+from hydra_rag.geometry import Box
+from hydra_rag.nano import tokens
+from hydra_rag.nano.build import CELL, build_model
+from hydra_rag.training.guides import image_sources, merge, text_sources
+from hydra_rag.training.language_stage import forward
+from hydra_rag.training.packing import pack
+from hydra_rag.training.samples import page_sample, read_sample
+from hydra_rag.values import Word
+
+
+def test_characters_are_found_in_their_cells() -> None:
+    words = [Word("due", Box(0, 4, 30, 20)), Word("41.5", Box(33, 4, 33 + 4 * 32, 20))]
+    places = image_sources("41.5", words, [Box(33, 0, 161, 24)], 2, 6, 100)
+    assert [sorted(p) for p in places] == [[101, 102], [102, 103], [103, 104], [104, 105]]
+
+
+def test_text_is_found_wherever_it_stands_and_both_kinds_are_merged() -> None:
+    places = text_sources("ab", "ab cab", 10)
+    assert places == [{10, 14}, {11, 15}]
+    assert text_sources("x", "ab", 0) == []
+    assert merge(places, [frozenset({1}), frozenset()]) == [{1, 10, 14}, {11, 15}]
+    assert merge([], places) == places
+
+
+def test_words_that_do_not_spell_the_answer_leave_the_whole_box() -> None:
+    words = [Word("other", Box(0, 0, 32, 32))]
+    assert image_sources("ab", words, [Box(0, 0, 64, 32)], 1, 4, 5) == [{5, 6}, {5, 6}]
+    assert image_sources("ab", words, None, 1, 4, 5) == []
+
+
+@pytest.mark.parametrize("mode", ["image", "text", "both"])
+def test_every_guide_of_a_made_page_points_at_its_answer(mode: str) -> None:
+    guided = 0
+    for seed in range(12):
+        sample = page_sample(
+            random.Random(seed), (6, 10), size=(15, 20), questions=6, mode=mode, wear=0.0, budget=300
+        )
+        pads = [i for i, t in enumerate(sample.prefix) if t == tokens.SPECIAL["<|image_pad|>"]]
+        for branch in sample.branches:
+            for token, places in zip(branch.answer, branch.sources, strict=False):
+                in_text = [p for p in places if p not in pads]
+                assert all(sample.prefix[p] == token for p in in_text)
+                assert all(p < len(sample.prefix) for p in places)
+                guided += bool(places)
+    assert guided > 100
+
+
+def test_a_block_s_reading_is_guided_from_left_to_right() -> None:
+    sample = read_sample(random.Random(4), 0.2, (32, 384), whole=True)
+    (branch,) = sample.branches
+    lefts = [min(p) for p in branch.sources]
+    assert len(lefts) == len(branch.answer) - 1
+    assert lefts == sorted(lefts)
+    assert max(lefts) - min(lefts) <= 384 // CELL
+
+
+def test_guided_loss_teaches_the_attention_to_look_there() -> None:
+    from hydra_rag.attention import NAME, register
+
+    register()
+    model = build_model(1)
+    model.set_attn_implementation({"text_config": NAME})
+    batch = pack([page_sample(random.Random(2), (3, 8), size=(15, 20), questions=4, mode="image", wear=0.0)])
+    optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3)
+    looks = []
+    for _ in range(12):
+        loss, stats = forward(model, batch, train_vision=False, guide=1.0)
+        looks.append(stats["look"])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    plain, stats = forward(model, batch, train_vision=False)
+    assert "look" not in stats
+    assert torch.isfinite(plain)
+    assert looks[-1] > 2 * looks[0]
