@@ -115,7 +115,7 @@ def unique_facts(facts: Iterable[tuple[Fact, int, list[Box]]]) -> list[tuple[Fac
 def query_for(fact: Fact, title: str, rng: random.Random) -> str:
     """Words that somebody would type to find the page that says ``fact``."""
     named = f"{fact.label} {fact.answer}"
-    return rng.choice((named, f"{title}, {named}", f"{title} {fact.answer}"))
+    return rng.choice((named, f"{title}, {named}", f"{title} {fact.answer}")).strip(", ")
 
 
 def writer_for(seed: str) -> Writer:

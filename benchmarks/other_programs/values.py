@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
-_WORDS = {
+_WORDS: dict[str, tuple[str, ...]] = {
     name: tuple(words.split("|"))
     for name, words in tomllib.loads(
         Path(__file__).with_name("words.toml").read_text(encoding="utf-8")
