@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from hydra_rag.embedding import RetrievalView, batches, page_prompt, query_prompt
-from hydra_rag.training.contrastive import contrastive_loss, score_matrix
+from hydra_rag.training.contrastive import alignment_loss, contrastive_loss, score_matrix
 from hydra_rag.training.optim import lr_scale, set_lr
 from hydra_rag.training.retrieval_data import RetrievalBatch
 
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AdapterTraining:
-    """``minutes`` or ``steps``, whichever ends first (0: no limit). ``save_every`` in steps."""
+    """``minutes`` or ``steps``, whichever ends first (0: no limit). ``save_every`` in steps. ``align``:
+    weight of the loss on batches that tell which cells a query means."""
 
     minutes: float = 20
     steps: int = 0
     lr: float = 5e-4
     temperature: float = 0.02
+    align: float = 0.2
     bf16: bool = False
     page_tokens: int | None = None
     save_every: int = 50
@@ -69,8 +71,11 @@ def train_adapter(
             set_lr([optimiser], config.lr * lr_scale(done, warmup=0.03, decay_from=0.4))
             batch = next(data)
             with _autocast(model, config.bf16):
-                scores = score_matrix(*_vectors(model, view, batch, config.page_tokens))
+                queries, pages = _vectors(model, view, batch, config.page_tokens)
+                scores = score_matrix(queries, pages)
+                looked = alignment_loss(queries, pages, batch.aligned)
             loss, right = contrastive_loss(scores, batch.relevant, config.temperature)
+            loss = loss + config.align * looked
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -78,10 +83,9 @@ def train_adapter(
             losses.append(float(loss.detach()))
             hits.append(right)
             if len(losses) % 10 == 0:
-                loss10, hit10 = sum(losses[-10:]) / 10, sum(hits[-10:]) / 10
-                log(
-                    f"retrieval step {len(losses)} min {seconds / 60:.1f} loss {loss10:.3f} first {hit10:.3f}"
-                )
+                recent = f"loss {sum(losses[-10:]) / 10:.3f} first {sum(hits[-10:]) / 10:.3f}"
+                looking = f"align {float(looked.detach()):.2f}"
+                log(f"retrieval step {len(losses)} min {seconds / 60:.1f} {recent} {looking}")
             if len(losses) % config.save_every == 0:
                 model.save_adapter(out)
     view.trainable(False)

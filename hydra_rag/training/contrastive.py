@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional as F
 
+from hydra_rag.training.retrieval_data import Alignment
+
 
 def score_matrix(queries: Sequence[torch.Tensor], pages: Sequence[torch.Tensor]) -> torch.Tensor:
     """Mean over query tokens of the best similarity: float32 [queries, pages].
@@ -40,3 +42,26 @@ def contrastive_loss(
     right = mask.gather(1, scores.argmax(1, keepdim=True)).float().mean()
     target = torch.zeros(len(scores), dtype=torch.long, device=scores.device)
     return F.cross_entropy(logits, target), float(right)
+
+
+def alignment_loss(
+    queries: Sequence[torch.Tensor],
+    pages: Sequence[torch.Tensor],
+    aligned: Sequence[Alignment],
+    temperature: float = 0.05,
+) -> torch.Tensor:
+    """Cross entropy between the similarities of a query's characters to a page's cells and the cells that
+    show them: what makes the similarity map point at the words asked for. Zero without alignments."""
+    losses = []
+    for one in aligned:
+        kept = [(one.start + k, cells) for k, cells in enumerate(one.cells) if cells]
+        page = pages[one.page]
+        if not kept or kept[-1][0] >= len(queries[one.query]):
+            continue
+        there = torch.zeros(len(kept), len(page), dtype=torch.bool, device=page.device)
+        for row, (_, cells) in enumerate(kept):
+            there[row, list(cells)] = True
+        rows = queries[one.query][[at for at, _ in kept]]
+        logs = torch.log_softmax((rows @ page.T).float() / temperature, dim=1)
+        losses.append(-logs.masked_fill(~there, -torch.inf).logsumexp(1).mean())
+    return torch.stack(losses).mean() if losses else torch.zeros(())

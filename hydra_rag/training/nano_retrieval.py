@@ -75,7 +75,16 @@ def made_batches(seed: int, workers: int) -> Iterator[RetrievalBatch]:
 
     def make(index: int) -> RetrievalBatch:
         rng = random.Random(seed * 1_000_003 + index)
-        cells, pages = rng.choice((((6, 9), 24), ((8, 10), 20), ((8, 12), 16), ((12, 12), 12), ((18, 14), 8)))
+        shapes = (
+            ((6, 9), 24),
+            ((8, 10), 20),
+            ((8, 12), 16),
+            ((12, 12), 12),
+            ((18, 14), 8),
+            ((28, 20), 5),
+            ((40, 28), 3),
+        )
+        cells, pages = rng.choices(shapes, (3, 4, 4, 4, 4, 2, 1))[0]
         return draw_batch(rng, pages=pages, cells=cells)
 
     return feed(make, workers=workers, ahead=3)

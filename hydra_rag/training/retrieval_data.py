@@ -8,7 +8,8 @@ value, a question for something only one page has, a phrase from the page, a cro
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from PIL import Image
 
@@ -17,16 +18,30 @@ from hydra_rag.lines import group_lines
 from hydra_rag.nano.build import CELL
 from hydra_rag.training.canvas import degrade
 from hydra_rag.training.documents import LAYOUTS, MadePage, make_page
-from hydra_rag.values import QueryItem
+from hydra_rag.training.guides import Sources, image_sources
+from hydra_rag.values import QueryItem, Word
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """``cells[k]``: the cells of page ``page`` that show character ``start + k`` of text query ``query``.
+    For models whose tokens are characters and whose cells are those of the page maker."""
+
+    query: int
+    page: int
+    start: int
+    cells: Sources
 
 
 @dataclass(frozen=True)
 class RetrievalBatch:
-    """``relevant[i]``: indices into ``pages`` of every page that answers ``queries[i]``."""
+    """``relevant[i]``: indices into ``pages`` of every page that answers ``queries[i]``. ``aligned``: which
+    cells of a page show what a query says, where that is known."""
 
     pages: list[Image.Image]
     queries: list[QueryItem]
     relevant: list[list[int]]
+    aligned: list[Alignment] = field(default_factory=list)
 
 
 def draw_batch(
@@ -56,6 +71,7 @@ def draw_batch(
     asked = [{q.casefold() for f in p.facts for q in f.questions} for p in made]
     queries: list[QueryItem] = []
     relevant: list[list[int]] = []
+    aligned: list[Alignment] = []
     for i, page in enumerate(made):
         for _ in range(queries_per_page):
             if rng.random() < image_share and page.facts:
@@ -64,14 +80,28 @@ def draw_batch(
                 continue
             found = _text_query(rng, page, i, texts, asked)
             if found:
-                queries.append(found[0])
-                relevant.append(found[1])
-    return RetrievalBatch([p.image for p in made], queries, relevant)
+                if found.shown and found.text.count(found.shown) == 1:
+                    places = image_sources(found.shown, found.words, found.boxes, cells[0], cells[1], 0)
+                    aligned.append(Alignment(len(queries), i, found.text.index(found.shown), places))
+                queries.append(found.text)
+                relevant.append(found.relevant)
+    return RetrievalBatch([p.image for p in made], queries, relevant, aligned)
+
+
+@dataclass(frozen=True)
+class _Query:
+    """``shown``: the part of ``text`` that ``words`` in ``boxes`` spell ("": none)."""
+
+    text: str
+    relevant: list[int]
+    shown: str = ""
+    words: Sequence[Word] = ()
+    boxes: Sequence[Box] | None = None
 
 
 def _text_query(
     rng: random.Random, page: MadePage, index: int, texts: list[str], asked: list[set[str]]
-) -> tuple[str, list[int]] | None:
+) -> _Query | None:
     for _ in range(6):
         r = rng.random()
         if r < 0.35 and page.facts:
@@ -80,7 +110,7 @@ def _text_query(
             same = [i for i, a in enumerate(asked) if question.casefold() in a]
             noun = question.rstrip("?.").removeprefix("What is the ").removeprefix("Who is the ")
             if len(same) == 1 and rng.random() < 0.6:
-                return question, same
+                return _Query(question, same)
             has = [i for i, t in enumerate(texts) if fact.answer.casefold() in t]
             style = rng.random()
             text = (
@@ -91,7 +121,7 @@ def _text_query(
                 else f"Which page has {noun} {fact.answer}?"
             )
             if len(fact.answer) >= 3:
-                return text, has or [index]
+                return _Query(text, has or [index], fact.answer, _in_order(page), fact.boxes)
         elif r < 0.8 and page.words:
             lines = [line for line in group_lines(page.words) if len(line.words) >= 1]
             words = rng.choice(lines).words
@@ -99,14 +129,19 @@ def _text_query(
             phrase = " ".join(w.text for w in words[start : start + rng.randint(1, 4)])
             has = [i for i, t in enumerate(texts) if phrase.casefold() in t]
             if len(phrase) >= 4 and len(has) <= max(1, len(texts) // 8):
-                return (phrase if rng.random() < 0.7 else phrase.lower()), has or [index]
+                text = phrase if rng.random() < 0.7 else phrase.lower()
+                chosen = words[start : start + phrase.count(" ") + 1]
+                return _Query(text, has or [index], text, [replace(w, text=w.text.lower()) for w in chosen])
         elif len(page.facts) >= 2:
             a, b = rng.sample(page.facts, 2)
             noun = rng.choice(b.questions)
-            return f"{noun} {a.answer}", [i for i, t in enumerate(texts) if a.answer.casefold() in t] or [
-                index
-            ]
+            has = [i for i, t in enumerate(texts) if a.answer.casefold() in t]
+            return _Query(f"{noun} {a.answer}", has or [index], a.answer, _in_order(page), a.boxes)
     return None
+
+
+def _in_order(page: MadePage) -> list[Word]:
+    return [word for line in group_lines(page.words) for word in line.words]
 
 
 def _image_query(rng: random.Random, page: MadePage) -> QueryItem:

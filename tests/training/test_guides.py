@@ -10,9 +10,11 @@ import torch
 from hydra_rag.geometry import Box
 from hydra_rag.nano import tokens
 from hydra_rag.nano.build import CELL, build_model
+from hydra_rag.training.contrastive import alignment_loss
 from hydra_rag.training.guides import image_sources, merge, text_sources
 from hydra_rag.training.language_stage import forward
 from hydra_rag.training.packing import pack
+from hydra_rag.training.retrieval_data import Alignment, draw_batch
 from hydra_rag.training.samples import page_sample, read_sample
 from hydra_rag.values import Word
 
@@ -82,3 +84,26 @@ def test_guided_loss_teaches_the_attention_to_look_there() -> None:
     assert "look" not in stats
     assert torch.isfinite(plain)
     assert looks[-1] > 2 * looks[0]
+
+
+def test_alignment_is_the_share_of_similarity_on_the_cells_that_show_the_character() -> None:
+    query, page = torch.randn(5, 8), torch.randn(4, 8)
+    aligned = [Alignment(0, 0, 2, [frozenset({1}), frozenset(), frozenset({0, 3})])]
+    plain = [
+        -torch.softmax(query[row] @ page.T / 0.05, 0)[cells].sum().log()
+        for row, cells in ((2, [1]), (4, [0, 3]))
+    ]
+    torch.testing.assert_close(alignment_loss([query], [page], aligned), torch.stack(plain).mean())
+    assert float(alignment_loss([query], [page], [])) == 0.0
+    assert float(alignment_loss([query], [page], [Alignment(0, 0, 4, [frozenset({1})] * 2)])) == 0.0
+
+
+def test_drawn_alignments_name_text_queries_and_cells_of_their_page() -> None:
+    batch = draw_batch(random.Random(5), pages=6, cells=(8, 10))
+    assert len(batch.aligned) >= 4
+    for one in batch.aligned:
+        query = batch.queries[one.query]
+        assert isinstance(query, str)
+        assert one.start + len(one.cells) <= len(query)
+        assert one.page in batch.relevant[one.query]
+        assert all(0 <= cell < 80 for cells in one.cells for cell in cells)
