@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hydra_rag.errors import UsageError
 from hydra_rag.lines import Line, group_lines
 from hydra_rag.metrics import anls, edit_distance, exact_match, mean, ndcg, recall
 from hydra_rag.values import QueryItem
@@ -34,7 +35,10 @@ if TYPE_CHECKING:
     from hydra_rag.values import MultiVector
     from hydra_rag_agents.ports import Reader
 
-__all__ = ["builtin_folder", "evaluate_folder"]
+__all__ = ["PARTS", "builtin_folder", "evaluate_folder"]
+
+#: What an evaluation measures.
+PARTS = ("reading", "answers", "gaze", "retrieval")
 
 _MAX_LINES = 20  # lines read per page, evenly spread
 _GAP = 1.5  # a wider gap (in line heights) is another cell of a table, or another column
@@ -63,17 +67,22 @@ def evaluate_folder(
     limit: int | None = None,
     text_layer: bool = False,
     gate: bool = True,
+    parts: Collection[str] = PARTS,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The report on an evaluation folder; writes ``predictions.jsonl`` to ``out`` (default: the folder).
 
     ``limit``: only the first pages, and the queries about them. ``text_layer``: answers may also use the
     words. ``gate``: also answer every question with closer looks, always and where the gate says so (about
-    five times the work). Raises :class:`UsageError` for a folder that is not one.
+    five times the work). ``parts``: of :data:`PARTS`, what to measure; the gate is a part of gaze. Raises
+    :class:`UsageError` for a folder that is not one and for a part that is none.
     """
+    if unknown := sorted(set(parts) - set(PARTS)):
+        raise UsageError(f"No part of an evaluation is called {unknown[0]}: choose of {', '.join(PARTS)}.")
     pages = read_pages(folder)[:limit]
     known = {page.image for page in pages}
     queries = [q for q in read_queries(folder, _all_names(folder)) if q.relevant <= known]
+    queries = queries if "retrieval" in parts else []
     reader = MemoReader(ModelReader(lambda: model))
     target = out or folder
     target.mkdir(parents=True, exist_ok=True)
@@ -84,19 +93,19 @@ def evaluate_folder(
     with (target / "predictions.jsonl").open("w", encoding="utf-8") as log:
         for done, page in enumerate(pages, start=1):
             image = open_image(folder, page.image)
-            if queries or page.questions:
+            asked = page.questions if {"answers", "gaze"} & set(parts) else ()
+            if queries or asked:
                 vectors[page.image] = model.embed_pages([image])[0]
-            for line in _spread(group_lines(page.words, max_gap=_GAP)):
+            for line in _spread(group_lines(page.words, max_gap=_GAP)) if "reading" in parts else ():
                 _log(log, reading.read(reader, page, image, line))
-            for index in range(len(page.questions)):
-                found = answers.ask(reader, page, image, index, vectors[page.image], text_layer)
-                _log(log, found)
-                looked = gaze.look(page, image, page.questions[index], vectors[page.image])
-                if looked is not None:
+            for index, question in enumerate(asked):
+                stored = vectors[page.image]
+                if "answers" in parts:
+                    _log(log, answers.ask(reader, page, image, index, stored, text_layer))
+                if "gaze" in parts and (looked := gaze.look(page, image, question, stored)) is not None:
                     _log(log, looked)
-                if gate:
-                    question = page.questions[index]
-                    _log(log, gates.ask(page, image, question, vectors[page.image], text_layer=text_layer))
+                if "gaze" in parts and gate:
+                    _log(log, gates.ask(page, image, question, stored, text_layer=text_layer))
             reader.forget()
             if progress is not None:
                 progress(done, len(pages))

@@ -277,9 +277,10 @@ def test_evaluation_of_a_folder(command: Command, tiny: Path, tmp_path: Path) ->
     kinds = [json.loads(line)["kind"] for line in lines]
     counts = {"reading": 4, "answer": 4, "gaze": 2, "gate": 4, "retrieval": 4}
     assert {kind: kinds.count(kind) for kind in set(kinds)} == counts
-    people = command("eval", folder, "--model", tiny)
+    people = command("eval", folder, "--model", tiny, "--part", "reading")
     assert people.code == 0, people.err
     assert "char_accuracy" in people.out
+    assert all(f"{part}: no data" in people.out for part in ("answers", "gaze", "retrieval"))
     (folder / "queries.jsonl").unlink()
     assert command("eval", folder, "--model", tiny, "--json").json["retrieval"] is None
     (folder / "pages.jsonl").write_text('{"image": "missing.png"}\n', encoding="utf-8")

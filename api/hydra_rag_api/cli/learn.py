@@ -57,6 +57,12 @@ def register(app: typer.Typer) -> None:
             bool,
             typer.Option("--gate/--no-gate", help="Also answer with closer looks: never, always, gated."),
         ] = True,
+        part: Annotated[
+            list[str] | None,
+            typer.Option(
+                "--part", help="Only this part; may be repeated: reading, answers, gaze, retrieval."
+            ),
+        ] = None,
     ) -> None:
         """Measure reading, answers, gaze and retrieval of a model on a folder of pages.
 
@@ -64,7 +70,7 @@ def register(app: typer.Typer) -> None:
         """
         if builtin == (folder is not None):
             raise UsageError("Give a folder, or --builtin.")
-        from hydra_rag_agents.evaluation import builtin_folder, evaluate_folder
+        from hydra_rag_agents.evaluation import PARTS, builtin_folder, evaluate_folder
 
         with (
             cli.model() as model,
@@ -73,7 +79,14 @@ def register(app: typer.Typer) -> None:
         ):
             target = out or (Path.cwd() if folder is None else None)
             report = evaluate_folder(
-                pages, model, out=target, limit=limit, text_layer=text, gate=gate, progress=tell
+                pages,
+                model,
+                out=target,
+                limit=limit,
+                text_layer=text,
+                gate=gate,
+                parts=part or PARTS,
+                progress=tell,
             )
         cli.out.result(report, lambda console: _print_report(console, report))
 
