@@ -125,6 +125,10 @@ def money(rng: random.Random) -> str:
 def date(rng: random.Random) -> str:
     y, m, d = rng.randint(1985, 2032), rng.randint(1, 12), rng.randint(1, 28)
     month = MONTHS[m - 1]
+    if rng.random() < 0.15:  # a part of a date
+        return rng.choice(
+            (f"{d} {month[:3]}", f"{month} {y}", f"{d} {month}", f"{month[:3]} {y}", f"{month} {d}")
+        )
     return rng.choice(
         (f"{y}-{m:02}-{d:02}", f"{d:02}.{m:02}.{y}", f"{d} {month} {y}", f"{month} {d}, {y}",
          f"{m:02}/{d:02}/{y}", f"{d} {month[:3]} {y}", f"{d:02}/{m:02}/{y % 100:02}")

@@ -202,12 +202,17 @@ def invoice(sheet: Sheet) -> None:
     taken: set[str] = {"company", "total"}
     if rng.random() < 0.5 and sheet.width > 26 * sheet.style.size:
         top, half = sheet.y, sheet.width / 2
-        who = t.person(rng)
+        who = t.person(rng) if rng.random() < 0.5 else t.company(rng)
         sheet.put(sheet.left, rng.choice(("Bill to", "Customer", "Sold to", "To")), bold=True)
         sheet.down()
         run = sheet.put(sheet.left, who)
         sheet.fact(
-            ["Who is the customer?", "Who is it billed to?", "Who is the invoice addressed to?"],
+            [
+                "Who is the customer?",
+                "Who is it billed to?",
+                "Who is the invoice addressed to?",
+                "Which company is billed?",
+            ],
             who,
             [run.box],
             "field",

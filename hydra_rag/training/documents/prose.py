@@ -199,6 +199,7 @@ def bar_chart(sheet: Sheet) -> None:
         f"What is the {noun} for {{}}?" if what == "value" else f"What are the {noun} for {{}}?",
         "Which value does {} have?",
         "What is the value of {} in the chart?",
+        f"What was the {noun} in {{}}?",
         f"How many {noun} in {{}}?" if what != "value" else "What is the value for {}?",
     )
     line = sheet.line_height()
@@ -214,7 +215,9 @@ def bar_chart(sheet: Sheet) -> None:
                 (sheet.left + label_width, sheet.y + 2, end, sheet.y + line - 2), fill=sheet.style.accent
             )
             run = sheet.put(end + 4, f"{value}{unit}")
-            sheet.fact([a.format(name) for a in rng.sample(asks, 2)], run.text, [run.box], "chart")
+            sheet.fact(
+                [a.format(_said(rng, name)) for a in rng.sample(asks, 2)], run.text, [run.box], "chart"
+            )
             sheet.down(1.4)
         return
     height = rng.uniform(4, 7) * line
@@ -230,9 +233,18 @@ def bar_chart(sheet: Sheet) -> None:
         sheet.canvas.draw.rectangle((x - step * 0.3, top, x + step * 0.3, base), fill=sheet.style.accent)
         run = sheet.put(x, f"{value}{unit}", y=top - line, align="center")
         sheet.put(x, name, y=base + 2, align="center")
-        sheet.fact([a.format(name) for a in rng.sample(asks, 2)], run.text, [run.box], "chart")
+        sheet.fact([a.format(_said(rng, name)) for a in rng.sample(asks, 2)], run.text, [run.box], "chart")
     sheet.y = base + line * 1.3
     sheet.facts.append(_highest(names, values, sheet, base))
+
+
+def _said(rng: random.Random, name: str) -> str:
+    """A category as people say it: quarter 1 for Q1, the west for West."""
+    if name[0] == "Q" and name[1:].isdigit() and rng.random() < 0.5:
+        return f"quarter {name[1:]}"
+    return (
+        f"the {name.lower()}" if name in ("North", "South", "East", "West") and rng.random() < 0.5 else name
+    )
 
 
 def _highest(names: list[str], values: list[int], sheet: Sheet, base: float):  # type: ignore[no-untyped-def]

@@ -103,6 +103,14 @@ def cell_questions(rng: random.Random, column: str, row: str, row_kind: str) -> 
         asks += ["How much does {r} cost?"] * 2
     if column.startswith(("2", "Q")):
         asks += ["What was the value for {r} in {C}?", "What is the {r} figure for {C}?"] * 2
+    named = {"Region": "in the {r} region", "Department": "of the {r} department", "Month": "in {r}"}.get(
+        row_kind
+    )
+    if named:
+        asks += [f"What was the {{c}} {named}?", f"How high was the {{c}} {named}?"] * 3
+        if "Units" in column:
+            asks += [f"How many units were sold {named}?"] * 4
+        row = row.lower() if row_kind != "Month" and rng.random() < 0.5 else row
     pick = rng.sample(asks, 2)
     return [a.format(c=low, C=column, r=row, k=row_kind.lower()) for a in pick]
 
