@@ -187,8 +187,40 @@ _ASK = (
 )  # fmt: skip
 
 
-def ask(rng: random.Random, noun: str) -> str:
-    question = rng.choice(_ASK).format(noun)
+#: Further questions for values of a kind: who is the {}, when is the {} ...
+_KIND_ASK: dict[Maker, tuple[str, ...]] = {
+    t.person: ("Who is the {}?", "Who was the {}?", "Which person is the {}?"),
+    t.company: ("Who is the {}?", "Which company is the {}?", "Which firm is given as {}?"),
+    t.date: ("When is the {}?", "On which date is the {}?", "When was the {}?", "From when is the {}?"),
+    t.clock: ("When is the {}?", "At what time is the {}?"),
+    t.money: ("How much is the {}?", "How high is the {}?", "How much does the {} come to?"),
+    t.measure: (
+        "How large is the {}?",
+        "How high is the {}?",
+        "How much is the {}?",
+        "What {} does it have?",
+    ),
+    t.percent: ("How high is the {}?", "How much is the {}?"),
+    t.number: ("How high is the {}?", "How many are given for {}?"),
+    t.code: ("Under which {} is it listed?", "Which {} does it have?"),
+}
+
+
+def ask(rng: random.Random, noun: str, maker: Maker | None = None) -> str:
+    if maker in _KIND_ASK and rng.random() < 0.35:
+        question = rng.choice(_KIND_ASK[maker]).format(noun)
+    elif " " in noun and rng.random() < 0.12:  # the words of a label, apart
+        first, last = noun.split(" ", 1)
+        question = rng.choice(
+            (
+                "What is the {b} of the {a}?",
+                "Which {a} is the {b}?",
+                "In which {a} was it {b}?",
+                "What {b} does the {a} have?",
+            )
+        ).format(a=first, b=last)
+    else:
+        question = rng.choice(_ASK).format(noun)
     return question[0].upper() + question[1:]
 
 
@@ -237,7 +269,7 @@ def draw_field(rng: random.Random, taken: set[str]) -> tuple[str, str, list[str]
             continue
         taken.update((key, label.lower()))
         value = maker(rng)
-        questions = [ask(rng, n) for n in rng.sample(nouns, min(2, len(nouns)))]
+        questions = [ask(rng, n, maker) for n in rng.sample(nouns, min(2, len(nouns)))]
         if whole and rng.random() < 0.6:
             questions.append(rng.choice(whole))
         return label, value, questions

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from string import Formatter
 
 from hydra_rag.training import text_source as t
+from hydra_rag.training.documents.statements import draw_statement
 
 Maker = Callable[[random.Random], str]
 
@@ -147,8 +148,12 @@ def draw_sentences(rng: random.Random, count: int) -> list[tuple[str, list[str],
     """``count`` different sentences, each with its questions and the value that answers them."""
     out = []
     for template, maker in rng.sample(_TEMPLATES, min(count, len(_TEMPLATES))):
+        if rng.random() < 0.45:
+            out.append(draw_statement(rng))
+            continue
         names = {n for _, n, _, _ in Formatter().parse(template) if n}
-        slots = {n: _fill(rng, n) for n in sorted(names - {"v", "w"})}
+        words = {n: _fill(rng, n) for n in sorted({n.lower() for n in names} - {"v", "w"})}
+        slots = {n: w for k, w in words.items() for n, w in ((k, w), (k.capitalize(), w[0].upper() + w[1:]))}
         value = maker(rng)
         other = maker(rng)
         sentence, *questions = [part.format(v=value, w=other, **slots) for part in template.split("|")]
@@ -160,10 +165,10 @@ def draw_sentences(rng: random.Random, count: int) -> list[tuple[str, list[str],
 def _fill(rng: random.Random, slot: str) -> str:
     if slot == "y":
         return str(rng.randint(1990, 2030))
-    word = rng.choice(_SLOTS[slot.lower()])
+    word = rng.choice(_SLOTS[slot])
     if slot == "device" and rng.random() < 0.3:
         name = t.pseudo_word(rng).capitalize()
         word = f"{name} {rng.randint(2, 900)}" + ("" if rng.random() < 0.5 else f" {word}")
     elif slot == "event" and rng.random() < 0.2:
         word = f"{t.pseudo_word(rng)} {word}"
-    return word[0].upper() + word[1:] if slot[0].isupper() else word
+    return word
