@@ -40,7 +40,8 @@ class HydraRAG:
 
     ``store``: the store's folder. ``model``: ``nano``, a folder, or a hub name. ``adapter``: retrieval
     adapter, by default the one beside the model. ``database``: SQL elsewhere (``postgresql://...``).
-    ``create``: make the store where there is none. ``reader``: another answer view (tests).
+    ``create``: make the store where there is none. ``pooling``: fewer vectors a page, ``hierarchical:2`` or
+    ``apet:2`` (default: as the stored pages are). ``reader``: another answer view (tests).
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class HydraRAG:
         database: str | None = None,
         cache_dir: Path | None = None,
         create: bool = True,
+        pooling: str | None = None,
         load: Callable[[], HydraModel] | None = None,
         reader: Reader | None = None,
     ) -> None:
@@ -63,7 +65,7 @@ class HydraRAG:
         self.model_name, self.adapter = str(model), adapter
         self.tenant, self.collection_name = tenant, collection
         self._device, self._dtype, self._database = device, dtype, database
-        self._cache_dir, self._create, self._load = cache_dir, create, load
+        self._cache_dir, self._create, self._load, self._pooling = cache_dir, create, load, pooling
         self._lock = threading.RLock()
         self._loading = threading.Lock()  # apart: the store can be used while the model loads
         self._model: HydraModel | None = None
@@ -84,6 +86,7 @@ class HydraRAG:
             self.adapter,
             tenant=tenant,
             collection=self.collection_name if collection is None else collection,
+            pooling=self._pooling,
             load=lambda: self.model,
             reader=self._reader,
         )
@@ -131,6 +134,7 @@ class HydraRAG:
                     tenant=self.tenant,
                     collection=self.collection_name,
                     model=self.model_name,
+                    pooling=self._pooling,
                 )
             return self._collection
 
@@ -159,8 +163,6 @@ class HydraRAG:
 
     def remove(self, document_ids: Sequence[str]) -> None:
         self.collection.remove(list(document_ids))
-
-    # -- search and ask ------------------------------------------------------------------------------
 
     def search(
         self,
@@ -262,8 +264,6 @@ class HydraRAG:
         loop = run(CollectionLibrary(self.collection), self._reader, turn)
         with closing(talk.record(session_id, turn_id, loop)) as events:
             yield from events
-
-    # -- sessions ------------------------------------------------------------------------------------
 
     @property
     def sessions(self) -> list[Any]:

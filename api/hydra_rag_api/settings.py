@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     adapter: str | None = Field(None, description="retrieval adapter (default: the one beside the model)")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N")
     dtype: str | None = Field(None, description="float32, bfloat16, float16 (default: the device's)")
+    pooling: str | None = Field(
+        None,
+        pattern=r"^(none|(hierarchical|apet):\d+(\.\d+)?)$",
+        description="fewer vectors a page: hierarchical:2, apet:2, none (default: as stored)",
+    )
     ocr: str = Field("auto", pattern="^(auto|always|never)$", description="text recognition of scans")
     mode: str = Field("hybrid", pattern="^(visual|text|hybrid)$", description="how pages are searched")
     pages: int = Field(3, ge=1, le=100, description="pages shown to the model per question, at most")

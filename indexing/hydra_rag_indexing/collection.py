@@ -19,6 +19,7 @@ from hydra_rag_indexing.ingest import IngestRun
 from hydra_rag_indexing.lease import WriteLease
 from hydra_rag_indexing.page_images import crop_page, load_page_image
 from hydra_rag_indexing.pipeline import Settings
+from hydra_rag_indexing.pooling import Pooling
 from hydra_rag_indexing.snapshots import Snapshots
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Collection:
     ``embedder`` is called when vectors are first needed (ingesting new pages, visual search), never for
     listing, text search or unchanged files. ``fingerprint``: the model's, where it is known without
     loading it; then work with another model's vectors is refused before anything is loaded.
-    ``model``: its name, kept for messages.
+    ``model``: its name, kept for messages. ``pooling``: fewer vectors a page, see
+    :mod:`hydra_rag_indexing.pooling` (``None``: as the stored pages are, none for the first).
     """
 
     def __init__(
@@ -51,9 +53,11 @@ class Collection:
         fingerprint: str | None = None,
         model: str | None = None,
         settings: Settings | None = None,
+        pooling: str | None = None,
     ) -> None:
         if not tenant or not collection:
             raise UsageError("Tenant and collection need a name.")
+        self._pooling = None if pooling is None else Pooling.parse(pooling)
         self.store, self.tenant, self.name = store, tenant, collection
         self.model, self.settings = model, settings
         self._make_embedder = embedder
@@ -68,13 +72,14 @@ class Collection:
         """The model, loaded on the first call."""
         with self._lock:
             if self._embedder is None:
-                self._embedder = self._make_embedder()
+                pooling = self._pooling or Pooling.of(self.info().fingerprint)
+                self._embedder = pooling.applied(self._make_embedder())
                 self._fingerprint = self._embedder.fingerprint
             return self._embedder
 
     @property
     def fingerprint(self) -> str | None:
-        """Of this object's model; ``None`` while it is not known."""
+        """Of this object's model and pooling; ``None`` while it is not known."""
         return self._fingerprint
 
     def info(self) -> CollectionInfo:
@@ -140,7 +145,8 @@ class Collection:
         return done
 
     def _run(self, options: dict[str, Any], progress: Callable[[IngestEvent], None] | None) -> IngestRun:
-        self._refuse_other_model()
+        if self._fingerprint is not None:
+            self._snapshots.check(self._fingerprint)
         return IngestRun(
             self.store,
             self.embedder,
@@ -152,10 +158,6 @@ class Collection:
             settings=self.settings,
             progress=progress,
         )
-
-    def _refuse_other_model(self) -> None:
-        if self._fingerprint is not None:
-            self._snapshots.check(self._fingerprint)
 
     # -- documents -----------------------------------------------------------------------------
 
@@ -226,10 +228,8 @@ class Collection:
         """Keys of all searchable pages."""
         with self.store.session() as db:
             known = documents.get_collection(db, self.tenant, self.name)
-            if known is None or known.fingerprint is None:
-                return []
-            refs = documents.vector_refs(db, self.tenant, self.name, known.fingerprint)
-        return [ref.page_key for ref in refs]
+            found = None if known is None else known.fingerprint
+            return [r.page_key for r in documents.vector_refs(db, self.tenant, self.name, found or "")]
 
     def search(
         self,

@@ -8,19 +8,26 @@
   dropped vector is merged into the most similar kept one. The first basis vector is the one nearest to the
   mean, not a random one, so that equal pages give equal vectors.
 
-Pooling changes vectors, so its name (:attr:`Pooling.name`) belongs to the fingerprint.
+Pooling changes vectors, so the fingerprint of pooled ones names it: ``<the model's>+hierarchical:3``. Queries
+are never pooled.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from hydra_rag.errors import UsageError
 from hydra_rag.values import FloatArray, MultiVector
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hydra_rag.values import Embedder, QueryItem
 
 __all__ = ["Method", "Pooling"]
 
@@ -59,6 +66,15 @@ class Pooling:
         """For settings and fingerprints."""
         return "none" if self.method == "none" or self.factor == 1.0 else f"{self.method}:{self.factor:g}"
 
+    @classmethod
+    def of(cls, fingerprint: str | None) -> Pooling:
+        """What the vectors with this fingerprint were made with."""
+        return cls.parse((fingerprint or "").partition("+")[2] or "none")
+
+    def applied(self, embedder: Embedder) -> Embedder:
+        """``embedder`` with its pages pooled."""
+        return embedder if self.name == "none" else _PooledEmbedder(embedder, self)
+
     def __call__(self, page: MultiVector) -> MultiVector:
         """``page`` with ``ceil(n / factor)`` vectors: L2-normalised, boxes merged, no grid."""
         target = int(np.ceil(len(page) / self.factor))
@@ -80,6 +96,25 @@ class Pooling:
             )
             placed[kept] = True
         return _merged(page, owner.astype(np.int64), placed)
+
+
+class _PooledEmbedder:
+    def __init__(self, embedder: Embedder, pooling: Pooling) -> None:
+        self._embedder, self._pooling = embedder, pooling
+
+    @property
+    def dim(self) -> int:
+        return self._embedder.dim
+
+    @property
+    def fingerprint(self) -> str:
+        return f"{self._embedder.fingerprint}+{self._pooling.name}"
+
+    def embed_pages(self, images: Sequence[Image.Image]) -> list[MultiVector]:
+        return [self._pooling(page) for page in self._embedder.embed_pages(images)]
+
+    def embed_queries(self, items: Sequence[QueryItem]) -> list[MultiVector]:
+        return self._embedder.embed_queries(items)
 
 
 def _merged(page: MultiVector, owner: IntArray, placed: npt.NDArray[np.bool_]) -> MultiVector:

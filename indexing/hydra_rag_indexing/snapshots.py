@@ -106,6 +106,12 @@ class Snapshots:
 
     def _compare(self, found: str | None, fingerprint: str | None) -> None:
         if fingerprint is not None and found is not None and found != fingerprint:
+            (model, _, stored), (other, _, wanted) = found.partition("+"), fingerprint.partition("+")
+            if model == other:
+                raise FingerprintError(
+                    f"The pages of {self._collection!r} are stored with pooling {stored or 'none'!r}, not "
+                    f"{wanted or 'none'!r}: leave the setting out, or run `hydra-rag reindex` with it."
+                )
             raise FingerprintError(
                 f"The collection {self._collection!r} was built by another model or adapter: "
                 "use that one, or run `hydra-rag reindex`."

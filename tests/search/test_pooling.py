@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hydra_rag.errors import UsageError
+import hydra_rag_indexing.files.load as files_load
+from hydra_rag.errors import FingerprintError, UsageError
 from hydra_rag.geometry import Grid
+from hydra_rag.store import Store
+from hydra_rag.testing_fakes import FakeEmbedder
 from hydra_rag.values import MultiVector
+from hydra_rag_indexing.collection import Collection
 from hydra_rag_indexing.pooling import Pooling, _ward
+from tests.indexing.library import load_pages, page_image, write_source
 
 
 def _page(rows: int, cols: int, seed: int = 0, kinds: int = 4) -> MultiVector:
@@ -107,3 +115,40 @@ def test_names() -> None:
     for name in ("median:2", "apet:x", "apet:0.5", "apet:nan"):
         with pytest.raises(UsageError):
             Pooling.parse(name)
+
+
+def test_the_setting_is_part_of_the_fingerprint() -> None:
+    model = FakeEmbedder()
+    pooled = Pooling.parse("apet:2").applied(model)
+    assert pooled.fingerprint == f"{model.fingerprint}+apet:2"
+    assert Pooling.of(pooled.fingerprint).name == "apet:2"
+    assert Pooling.of(model.fingerprint).name == Pooling.of(None).name == "none"
+    assert Pooling.parse("none").applied(model) is model
+    [page], [plain] = (e.embed_pages([page_image(1, 1)]) for e in (pooled, model))
+    assert len(page) == (len(plain) + 1) // 2
+    [one], [other] = (e.embed_queries(["a few words"]) for e in (pooled, model))
+    assert np.array_equal(one.vectors, other.vectors)
+
+
+def test_a_collection_keeps_its_pooling_until_it_is_reindexed(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(files_load, "load_pages", load_pages)
+    source = write_source(tmp_path / "a.txt", 2, 1, "word1")
+
+    def vectors(collection: Collection) -> int:
+        [document] = collection.documents()
+        return len(collection.page_vectors(document.document_id, 1))
+
+    with Store.open(tmp_path / "store") as store:
+        plain = len(FakeEmbedder().embed_pages([page_image(1, 1)])[0])
+        [made] = Collection(store, FakeEmbedder, pooling="hierarchical:2").ingest([source])
+        assert made.error is None
+        later = Collection(store, FakeEmbedder)  # no setting: as stored
+        later.embedder()
+        assert vectors(later) == (plain + 1) // 2
+        [hit, *_] = later.search(page_image(1, 1), mode="visual")
+        assert (hit.page, bool(hit.regions)) == (1, True)
+        for other in ("none", "apet:2"):
+            with pytest.raises(FingerprintError, match="stored with pooling 'hierarchical:2', not"):
+                Collection(store, FakeEmbedder, pooling=other).search("word1", mode="visual")
+        assert Collection(store, FakeEmbedder, pooling="none").reindex() == 2
+        assert vectors(Collection(store, FakeEmbedder)) == plain

@@ -93,6 +93,7 @@ class Cli:
             dtype=chosen.dtype,
             database=url,
             cache_dir=chosen.cache_dir,
+            pooling=chosen.pooling,
             create=create,
         ) as rag:
             yield rag
