@@ -27,10 +27,11 @@ _LONG = 70
 _PATIENCE_S = 300.0
 
 
-def write_sources(folder: Path, *, long: int) -> None:
+def write_sources(folder: Path, *, long: int, pages: int = _LONG) -> None:
+    """``a.pdf`` and ``z.pdf`` with few pages and ``long`` files ``b*.pdf`` of ``pages`` each."""
     folder.mkdir()
     for number in range(long):
-        leaves = [Leaf(show(f"b{number} {page}", 5, 20, 9), (0, 0, 60, 40)) for page in range(1, _LONG + 1)]
+        leaves = [Leaf(show(f"b{number} {page}", 5, 20, 9), (0, 0, 60, 40)) for page in range(1, pages + 1)]
         (folder / f"b{number}.pdf").write_bytes(make_pdf(leaves))
     (folder / "a.pdf").write_bytes(make_pdf([Leaf(show("first", 5, 20, 9), (0, 0, 60, 40))]))
     (folder / "z.pdf").write_bytes(make_pdf([Leaf(show("last", 5, 20, 9), (0, 0, 60, 40))] * 3))
@@ -89,16 +90,18 @@ def _no_model() -> Any:
     raise AssertionError("checking a store needs no model")
 
 
-def finish(command: Command, folder: Path, store: Path, before: dict[str, tuple[str, int]]) -> None:
+def finish(
+    command: Command, folder: Path, store: Path, before: dict[str, tuple[str, int]], *, pages: int = _LONG
+) -> None:
     """The last run: everything is there, once, and found."""
     ran = command("ingest", folder, "--store", store, "--ocr", "never", "--json")
     assert ran.code == 0, ran.err
     results = {Path(entry["path"]).name: entry for entry in ran.json["documents"]}
-    for name, (document_id, pages) in before.items():
+    for name, (document_id, count) in before.items():
         assert (results[name]["status"], results[name]["document_id"]) == ("unchanged", document_id)
-        assert results[name]["pages"] == pages
-    expected = {"a.pdf": 1, "z.pdf": 3} | {name: _LONG for name in results if name.startswith("b")}
-    assert {name: pages for name, (_, pages) in ready(store).items()} == expected
+        assert results[name]["pages"] == count
+    expected = {"a.pdf": 1, "z.pdf": 3} | {name: pages for name in results if name.startswith("b")}
+    assert {name: count for name, (_, count) in ready(store).items()} == expected
     assert working(store) == {}
     ran = command("doctor", "--store", store, "--json")
     assert (ran.code, ran.json["problems"]) == (0, [])
@@ -133,19 +136,19 @@ def test_three_kills_and_a_last_run(command: Command, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_kills_at_many_moments(command: Command, tmp_path: Path) -> None:
     folder, store = tmp_path / "in", tmp_path / "store"
-    write_sources(folder, long=4)
+    write_sources(folder, long=2, pages=200)  # three commits each before the last
     rng = random.Random(1)
-    halves = 0
+    halves: set[int] = set()
     for kill in range(12):
         before = files(store, "pages") if store.exists() else 0
-        more = rng.randrange(8, 24)
+        more = rng.randrange(20, 42)
 
         def moment(before: int = before, more: int = more) -> bool:
             return store.exists() and files(store, "pages") >= before + more
 
         acknowledged = killed_at(folder, store, moment, rng.random() * 0.4)
         check_after_kill(store, acknowledged)
-        halves += any(0 < pages < _LONG for _, pages in working(store).values())
-        assert len(ready(store)) < 6, f"all was done at kill {kill}: it fell behind the end"
-    assert halves >= 3, "some kills must leave a half document"
-    finish(command, folder, store, ready(store))
+        halves |= {pages for _, pages in working(store).values() if 0 < pages < 200}
+        assert len(ready(store)) < 4, f"kill {kill} came after the end"
+    assert len(halves) >= 2, "some kills must leave half a document"
+    finish(command, folder, store, ready(store), pages=200)
