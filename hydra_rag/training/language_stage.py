@@ -59,7 +59,9 @@ def draw_samples(index: int, done: float, config: LanguageConfig) -> Packed:
 
 
 def _lines(rng: random.Random, done: float) -> list[Sample]:
-    shape = rng.choice(((32, 128), (32, 256), (32, 384), (32, 512), (64, 256), (64, 384)))
+    shape = rng.choice(
+        ((32, 128), (32, 256), (32, 384), (32, 512), (32, 640), (32, 832), (64, 256), (64, 384))
+    )
     return _read(rng, shape, rng.uniform(0.0, 0.5 + 0.3 * done), whole=True)
 
 
