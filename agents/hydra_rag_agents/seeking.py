@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hydra_rag.errors import NotFoundError
 from hydra_rag_agents.actions import queries
 from hydra_rag_agents.fuse import fuse
 from hydra_rag_agents.library import CollectionLibrary
 from hydra_rag_agents.looking import look
 from hydra_rag_agents.moves import Search
+from hydra_rag_agents.places import text_places
 from hydra_rag_agents.result import query_item
 from hydra_rag_agents.state import AskSettings, Turn
 from hydra_rag_agents.steps import look_step
@@ -58,4 +61,20 @@ def seek(
     }
     if boxes:
         step["crops"] = [list(box) for box in boxes]
-    return fuse(rankings)[:k], [*steps, step]
+    return _placed(collection, fuse(rankings)[:k], query), [*steps, step]
+
+
+def _placed(collection: Collection, hits: Sequence[Hit], query: str | None) -> list[Hit]:
+    """The hits with the places that their pages' words give; without, those of the similarity map stay."""
+    from hydra_rag_indexing.search import Region
+
+    found: list[Hit] = []
+    for hit in hits:
+        try:
+            words = collection.page_words(hit.document_id, hit.page) if query else []
+        except NotFoundError:  # removed a moment ago
+            words = []
+        places = text_places(words, query or "")
+        regions = [Region(box, score) for box, score in places]
+        found.append(replace(hit, regions=regions) if regions else hit)
+    return found

@@ -18,6 +18,7 @@ from PIL import Image
 
 from examples.langchain_agent import run, script
 from hydra_rag.errors import HydraError, NotFoundError, UsageError
+from hydra_rag.geometry import Box
 from hydra_rag_agents.langchain import HydraAskTool, HydraRetriever, HydraSearchTool
 from tests.langchain.conftest import SHORT
 
@@ -37,6 +38,12 @@ def test_nothing_is_loaded_by_import_or_construction() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def _words_in(place: dict[str, Any], page: dict[str, Any], box: list[int]) -> str:
+    """What the page's text layer says inside ``box``."""
+    source = HydraSearchTool(**place)._where()
+    return source.page(page["document_id"], page["page"] + 1).text_in(Box(*box))
 
 
 def test_documents_say_where_they_are(place: dict[str, Any]) -> None:
@@ -60,6 +67,8 @@ def test_documents_say_where_they_are(place: dict[str, Any]) -> None:
         assert region["bbox"] == pytest.approx(
             [v / s for v, s in zip(region["box"], sizes, strict=True)], abs=1e-5
         )
+    assert _words_in(place, data, data["regions"][0]["box"]) == "Goods come back within 30 days"
+    assert data["bbox"] == data["regions"][0]["bbox"]
     picture = Image.open(io.BytesIO(base64.b64decode(data["images"][0]["base64"])))
     assert max(picture.size) <= 1024
     json.dumps(data)

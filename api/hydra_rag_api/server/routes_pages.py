@@ -180,9 +180,14 @@ async def regions(
     top: Annotated[int, Query(ge=1, le=20)] = 3,
 ) -> dict[str, Any]:
     from hydra_rag.evidence import evidence_regions
+    from hydra_rag_agents.places import text_places
 
-    info, vectors, stored = await _vectors(services, engine, request, document_id, page, query)
-    found = await anyio.to_thread.run_sync(lambda: evidence_regions(vectors, stored, top=top))
+    info = await anyio.to_thread.run_sync(engine.collection.page, document_id, page)
+    words = await anyio.to_thread.run_sync(engine.collection.page_words, document_id, page)
+    found = await anyio.to_thread.run_sync(text_places, words, query, top)
+    if not found:
+        _, vectors, stored = await _vectors(services, engine, request, document_id, page, query)
+        found = await anyio.to_thread.run_sync(lambda: evidence_regions(vectors, stored, top=top))
     places = [
         {"box": list(box.clip(info.width, info.height)), "score": round(float(score), 6)}
         for box, score in found

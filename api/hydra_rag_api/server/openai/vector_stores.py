@@ -15,7 +15,6 @@ from hydra_rag.store import documents
 from hydra_rag.store.ids import new_id
 from hydra_rag.store.models import CollectionRow
 from hydra_rag_agents.facade import HydraRAG
-from hydra_rag_agents.result import query_item
 from hydra_rag_api.server.asking import in_thread
 from hydra_rag_api.server.deps import Bool, Int, Number, Served, Text, Who
 from hydra_rag_api.server.errors import ApiError
@@ -190,7 +189,7 @@ async def search(
     query = body.query if isinstance(body.query, str) else body.query[0]
 
     def work() -> list[dict[str, Any]]:
-        hits = engine.collection.search(query_item(query, None), body.max_num_results)
+        hits = engine.search(query, k=body.max_num_results)
         return [result for hit in hits if (result := _result(services, request, engine, hit)) is not None]
 
     found = await until_disconnect(request, in_thread(services, who.tenant, work)) or []

@@ -1,0 +1,281 @@
+"""Where a found page answers a query: the words that say so.
+
+A page is read as rows of cells (sentences, where a cell is prose). The query's words speak for the cell that
+they stand in, for the value that they label (beside or under them), for the cells of their table's row and
+column, and for what stands under their heading. Words that are rare on the page count more. A cell that only
+repeats the query is a label: its value is meant.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from hydra_rag.geometry import Box, union
+from hydra_rag.lines import group_lines
+from hydra_rag.values import Word
+from hydra_rag_agents.relevance import fits_form
+from hydra_rag_agents.text_context import content_tokens, said
+
+__all__ = ["text_places"]
+
+#: In line heights: what parts the cells of a row, how far a value stands under its label, and what parts two
+#: rows of a table. Text so much taller than the page's other text is a heading, or a value under its label.
+_GAP, _UNDER, _ROWS, _TALL, _TALLER = 1.5, 3.0, 2.5, 1.3, 1.15
+#: A value is so much closer to the label over it than to the next one.
+_APART = 1.3
+#: Cells of so many words are prose.
+_PROSE = 6
+#: What the query's words are worth where they stand.
+_LABEL, _SENTENCE, _TABLE, _HEADING, _OTHER = 1.0, 0.9, 0.9, 0.6, 0.4
+#: What is left of the worth of a cell that says nothing but the query, or has another form than is asked for.
+_ONLY_ASKED, _MISFORMED = 0.35, 0.5
+#: A figure's parts are no words of the query; a caption is no value.
+_FRACTION = re.compile(r"\d+(?:[.,]\d+)+")
+_CAPTION = re.compile(r"(figure|fig\.?|table|chart|diagram)\s+\d", re.IGNORECASE)
+#: Places weaker than this share of the best one are not reported.
+_LEAST = 0.5
+
+
+@dataclass(slots=True, eq=False)
+class _Cell:
+    words: tuple[Word, ...]
+    row: int
+    told: frozenset[str]
+    only: bool  # nothing but words of the query
+    box: Box = field(init=False)
+    text: str = field(init=False)
+    height: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.box = union(word.box for word in self.words)
+        self.text = " ".join(word.text for word in self.words)
+        self.height = median(word.box.height for word in self.words)
+
+    @property
+    def prose(self) -> bool:
+        return sum(any(c.isalpha() for c in word.text) for word in self.words) >= _PROSE
+
+    @property
+    def figures(self) -> bool:
+        return any(c.isdigit() for c in self.text)
+
+    def over(self, other: _Cell) -> bool:
+        """Whether this stands above ``other``, in its column."""
+        return (
+            self.box.left < other.box.right
+            and self.box.right > other.box.left
+            and self.box.bottom - other.box.top < 0.5 * other.height
+        )
+
+
+def text_places(words: Sequence[Word], query: str, top: int = 3) -> list[tuple[Box, float]]:
+    """At most ``top`` (box in page pixels, score 0 to 1), best first; none where the page has no word of
+    the query. A place is a value with its label, where that stands near.
+
+    The score: which share of the query's words, by their worth, speaks for the place.
+    """
+    asked = set(content_tokens(query))
+    rows = list(_rows(words, asked))
+    seen = Counter(token for row in rows for token in frozenset().union(*(cell.told for cell in row)))
+    if not seen or top < 1:
+        return []
+    worth = {token: math.log(1 + len(rows) / (seen[token] or 0.5)) for token in asked}
+    usual = median(cell.height for row in rows for cell in row)
+    shares: dict[_Cell, dict[str, float]] = {}
+    near: dict[_Cell, list[Box]] = {}
+    for cell, other, share, close in _support(rows, usual, query, asked):
+        known = shares.setdefault(cell, {})
+        new = {token for token in other.told if known.get(token, 0.0) < share}
+        known.update(dict.fromkeys(new, share))
+        if close and new:
+            near.setdefault(cell, []).append(other.box)
+    total = sum(worth.values())
+    options = []
+    for number, (cell, found) in enumerate(shares.items()):
+        score = sum(worth[token] * share for token, share in found.items()) / total
+        score *= _ONLY_ASKED if cell.only else 1.0
+        score *= 1.0 if fits_form(query, cell.text) else _MISFORMED
+        options.append((score, -number, union([cell.box, *near.get(cell, ())])))
+    options.sort(reverse=True)
+    places: list[tuple[Box, float]] = []
+    for score, _, box in options:
+        if len(places) == top or score < _LEAST * options[0][0]:
+            break
+        if all(box.intersect(other).area < 0.5 * min(box.area, other.area) for other, _ in places):
+            places.append((box, min(1.0, score)))
+    return places
+
+
+def _rows(words: Sequence[Word], asked: set[str]) -> Iterator[list[_Cell]]:
+    for number, line in enumerate(group_lines(words)):
+        yield [
+            _cell(part, number, asked)
+            for cell in group_lines(line.words, max_gap=_GAP)
+            for part in _sentences(cell.words)
+        ]
+
+
+def _sentences(words: tuple[Word, ...]) -> Iterator[tuple[Word, ...]]:
+    start = 0
+    for end, word in enumerate(words, start=1):
+        ends = len(words) >= _PROSE and word.text[-1:] in ".!?" and len(word.text) > 3
+        if ends or end == len(words):
+            yield words[start:end]
+            start = end
+
+
+def _cell(words: tuple[Word, ...], row: int, asked: set[str]) -> _Cell:
+    text = " ".join(word.text for word in words)
+    told = frozenset(said(asked, content_tokens(_FRACTION.sub("", text))))
+    only = bool(_CAPTION.match(text)) or all(said({token}, asked) for token in content_tokens(text))
+    return _Cell(words, row, told, bool(told) and only)
+
+
+def _support(
+    rows: Sequence[Sequence[_Cell]], usual: float, query: str, asked: set[str]
+) -> Iterator[tuple[_Cell, _Cell, float, bool]]:
+    """(cell, what speaks for it, how much it counts, whether it is part of the place)."""
+    headings: list[_Cell] = []
+    for number, row in enumerate(rows):
+        for at, cell in enumerate(row):
+            if cell.told:
+                value, other = _value_of(rows, number, at, query)
+                fit = _fit(cell, asked)
+                yield cell, cell, fit * (_SENTENCE if cell.prose or value else _LABEL), False
+                if value is not None:
+                    yield value, cell, _LABEL * fit, True
+                if other is not None:
+                    yield other, cell, _OTHER, False
+                for under in _listed(rows, number):
+                    yield under, cell, _HEADING, False
+                yield from _in_table(rows, number, at)
+            for heading in headings:
+                yield cell, heading, _HEADING, False
+        tall = [c for c in row if c.height >= _TALL * usual or _CAPTION.match(c.text)]
+        headings += [cell for cell in tall if cell.told]
+        if number and row and rows[number - 1]:  # a sentence goes on in the next line
+            before, after = rows[number - 1][-1], row[0]
+            if before.text[-1:] not in ".!?:" and _continues(rows[number - 1][0], before, after):
+                yield before, after, _SENTENCE, True
+                yield after, before, _SENTENCE, True
+
+
+def _fit(label: _Cell, asked: set[str]) -> float:
+    """A label that says more than was asked (the customer's number, not the order's) is another value's."""
+    own = label.text.partition(":")[0] if ":" in label.text else label.text
+    tokens = [token for token in content_tokens(own) if not any(c.isdigit() for c in token)]
+    share = sum(1 for token in tokens if said({token}, asked)) / len(tokens) if tokens else 1.0
+    return 1.0 if label.prose else 0.6 + 0.4 * share
+
+
+def _listed(rows: Sequence[Sequence[_Cell]], number: int) -> Iterator[_Cell]:
+    """The cells of the table or list under row ``number``, where that row is its heading."""
+    if len(rows[number]) > 1 or rows[number][0].prose:
+        return
+    bottom = rows[number][0].box.bottom
+    for row in rows[number + 1 :]:
+        if len(row) < 2 or row[0].box.top - bottom > _ROWS * row[0].height:
+            return
+        bottom = max(cell.box.bottom for cell in row)
+        yield from row
+
+
+def _continues(first: _Cell, before: _Cell, after: _Cell) -> bool:
+    lines_up = abs(first.box.left - after.box.left) <= 2 * after.height
+    return lines_up and (first.prose or before.prose) and after.box.top - before.box.bottom < after.height
+
+
+def _value_of(
+    rows: Sequence[Sequence[_Cell]], number: int, at: int, query: str
+) -> tuple[_Cell | None, _Cell | None]:
+    """(the cell that the label ``at`` of row ``number`` names, the other cell that it might name)."""
+    label = rows[number][at]
+    if label.prose:
+        return None, None
+    beside = rows[number][at + 1 : at + 2]
+    under = _under(rows, label)
+    alone = not beside and under is not None and len(rows[under.row]) > 1 and under is rows[under.row][0]
+    if under is not None and (under.prose or alone):  # the label is a heading
+        under = None
+    options = [cell for cell in (*beside, under) if cell and not cell.told & label.told]
+    if not any(fits_form(query, cell.text) for cell in options):
+        options = [cell for cell in [_over(rows, label)] if cell] or options
+    if len(options) < 2:
+        return (options[0] if options else None), None
+    right, under = options
+    return (under, right) if _stacked(rows, label, right, under, query) else (right, under)
+
+
+def _under(rows: Sequence[Sequence[_Cell]], label: _Cell) -> _Cell | None:
+    """The next cell below, where it is near."""
+    for row in rows[label.row + 1 :]:
+        for cell in row:
+            if label.over(cell):
+                near = cell.box.top - label.box.bottom <= _UNDER * label.height
+                return cell if near else None
+    return None
+
+
+def _over(rows: Sequence[Sequence[_Cell]], label: _Cell) -> _Cell | None:
+    """The figure over the name of a bar or a date over that of an event."""
+    for row in reversed(rows[: label.row]):
+        for cell in row:
+            middles = abs(cell.box.left + cell.box.right - label.box.left - label.box.right) / 2
+            if cell.over(label) and (cell.prose or len(cell.text) > 1):
+                return cell if cell.figures and middles <= label.height and len(rows[label.row]) > 1 else None
+    return None
+
+
+def _stacked(rows: Sequence[Sequence[_Cell]], label: _Cell, right: _Cell, under: _Cell, query: str) -> bool:
+    """Whether a label's value stands under it rather than to its right."""
+    if label.text.endswith(":") or abs(label.box.left - under.box.left) > 2 * label.height:
+        return False
+    if fits_form(query, right.text) != fits_form(query, under.text):
+        return fits_form(query, under.text)
+    beside = _under(rows, right)  # labels side by side have their values side by side
+    if right.figures or beside is None or beside.row != under.row:
+        return False
+    if under.figures or min(under.height, beside.height) >= _TALLER * max(label.height, right.height):
+        return True
+    gap = _APART * max(1, under.box.top - label.box.bottom)
+    below = [c.box.top - under.box.bottom for row in rows[under.row + 1 :] for c in row if under.over(c)]
+    above = [label.box.top - c.box.bottom for row in rows[: label.row] for c in row if c.over(label)]
+    return bool(below or above) and min(below + above) > gap
+
+
+def _in_table(
+    rows: Sequence[Sequence[_Cell]], number: int, at: int
+) -> Iterator[tuple[_Cell, _Cell, float, bool]]:
+    """What a cell speaks for in its table: the cells after it in its row, those under it in its column."""
+    head, row = rows[number][at], rows[number]
+    if len(row) < 2:
+        return
+    for step, cell in enumerate(row[at + 1 :]):
+        if not cell.prose and not cell.told & head.told and _above(rows, cell) is not None:
+            yield cell, head, _TABLE, not step
+    if head.figures and _above(rows, head) is not None:  # a value, not the head of its column
+        return
+    bottom = head.box.bottom
+    for step, line in enumerate(rows[number + 1 :]):
+        under = [cell for cell in line if head.over(cell)]
+        if len(line) < 2 or not under or any(cell.prose for cell in under):
+            return
+        if under[0].box.top - bottom > _ROWS * under[0].height:
+            return
+        bottom = under[0].box.bottom
+        for cell in under:
+            yield cell, head, _TABLE, not step
+
+
+def _above(rows: Sequence[Sequence[_Cell]], cell: _Cell) -> _Cell | None:
+    """The cell over this one in the same table."""
+    line = rows[cell.row - 1] if cell.row else ()
+    for other in line if len(line) > 1 else ():
+        if other.over(cell) and not other.prose and cell.box.top - other.box.bottom <= _ROWS * cell.height:
+            return other
+    return None
