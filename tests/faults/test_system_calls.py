@@ -12,7 +12,7 @@ import pytest
 
 from tests.faults import workload
 from tests.faults.checker import wrong
-from tests.faults.conftest import ROOT, Zygote, long_run
+from tests.faults.conftest import ROOT, Zygote
 
 CALLS = ("pwrite64", "write", "fsync", "fdatasync", "ftruncate", "rename", "unlink", "openat")
 RUN = (
@@ -20,7 +20,7 @@ RUN = (
 )
 
 
-@pytest.mark.skipif(not long_run(), reason="part of make test-faults")
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS)
 def test_killed_inside_the_database_nothing_acknowledged_is_lost(
     zygote: Zygote, fresh: Callable[..., Path], call: str

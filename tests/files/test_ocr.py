@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -98,7 +97,6 @@ def test_answers_of_the_engine_become_words(monkeypatch: pytest.MonkeyPatch) -> 
     assert ocr.read_words(Image.new("RGB", (40, 40), "white")) == []
 
 
-@pytest.mark.skipif(importlib.util.find_spec("rapidocr") is None, reason="the ocr extra is not installed")
 def test_real_engine_reads_a_scan(scan: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (page,) = load_pages(scan, ocr="auto")
     assert page.text_source == "ocr"

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
+from langchain_openai import ChatOpenAI
 
 from tests.api.server.conftest import Running, data_uri, page_png
 
@@ -18,8 +18,7 @@ def blocks(message: Any, kind: str) -> list[dict[str, Any]]:
 
 
 def test_langchain_gets_file_page_and_citation(running: Running) -> None:
-    module = pytest.importorskip("langchain_openai")
-    chat = module.ChatOpenAI(
+    chat = ChatOpenAI(
         model="hydra-rag",
         base_url=f"{running.url}/v1",
         api_key="any",
@@ -47,7 +46,8 @@ def test_langchain_gets_file_page_and_citation(running: Running) -> None:
 
 def test_an_agent_of_langgraph_on_the_server(running: Running) -> None:
     """The example: two turns of one thread are one session, and the second leans on the first."""
-    example = pytest.importorskip("examples.langgraph_agent")
+    from examples import langgraph_agent as example
+
     agent = example.make_agent(running.url, max_retries=0)
     first = example.ask(agent, "What is the total?")
     assert first.text == "42 EUR"
@@ -71,7 +71,6 @@ def test_an_agent_of_langgraph_on_the_server(running: Running) -> None:
 
 def test_a_whole_conversation_may_be_sent_back(running: Running) -> None:
     """Without server-side state, with functions on offer that this model does not call."""
-    module = pytest.importorskip("langchain_openai")
     from langchain.agents import create_agent
     from langchain_core.tools import tool
 
@@ -80,7 +79,7 @@ def test_a_whole_conversation_may_be_sent_back(running: Running) -> None:
         """The weather of a city."""
         raise AssertionError("never called")
 
-    chat = module.ChatOpenAI(
+    chat = ChatOpenAI(
         model="hydra-rag",
         base_url=f"{running.url}/v1",
         api_key="any",
@@ -100,7 +99,6 @@ def test_a_whole_conversation_may_be_sent_back(running: Running) -> None:
 
 
 def test_llm_command(running: Running, tmp_path: Path) -> None:
-    pytest.importorskip("llm")
     image = tmp_path / "page.png"
     image.write_bytes(page_png())
     environment = {**os.environ, "LLM_USER_PATH": str(tmp_path / "llm"), "OPENAI_API_KEY": "any"}

@@ -7,11 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.api.server.conftest import Running
 
-pytest.importorskip("schemathesis")
 #: A form's file has no type: what is meant as "not a file" (null, a number) arrives as the bytes of one.
 CONFIG = """
 [[operations]]
