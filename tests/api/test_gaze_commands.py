@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hydra_rag_agents.facade import HydraRAG
+from hydra_rag_agents.gate import Gate
+from hydra_rag_agents.reader import ModelReader
 from tests.api.conftest import Command, draw
 
 
@@ -44,6 +47,27 @@ def test_a_calibration_lands_beside_the_adapter(
     assert {("contrast", "none"), ("plain", "calibrated"), ("maxsim", "blank")} <= pairs
     assert len(pairs) == len(table["rows"])
     assert out.read_text(encoding="utf-8").count("\n| ") == 2 + len(pairs)
+
+
+def test_a_gate_is_chosen_from_answered_questions_and_used_from_then_on(
+    command: Command, tiny: Path, folder: Path, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(tiny, tmp_path / "model"))
+    ran = command("model", "calibrate", folder, "--model", model, "--gate", "--json")
+    assert ran.code == 0, ran.err
+    chosen = ran.json["gate"]
+    assert {"sure", "min_enrichment", "min_zoom", "max_area", "max_entropy"} == set(chosen)
+    assert json.loads((model / "adapter" / "gaze.json").read_text(encoding="utf-8"))["gate"] == chosen
+    with HydraRAG(tmp_path / "store", str(model)) as rag:
+        used = ModelReader(lambda: rag.model).gate
+    assert used == Gate.of(chosen)
+    # A random model answers nothing right, so that no gaze pays and the gate is shut.
+    assert used.sure == 0.0
+    elsewhere = tmp_path / "gaze.json"
+    before = (model / "adapter" / "gaze.json").read_bytes()
+    ran = command("model", "calibrate", folder, "--model", model, "--out", elsewhere, "--json")
+    assert (ran.code, ran.json["gate"]) == (0, {})
+    assert (model / "adapter" / "gaze.json").read_bytes() == before
 
 
 def test_a_folder_without_boxes_is_told(command: Command, tiny: Path, folder: Path) -> None:

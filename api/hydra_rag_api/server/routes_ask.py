@@ -115,7 +115,8 @@ async def ask_events(
 
 @router.post("/search", response_model=SearchResult, summary="Find pages")
 async def search(services: Served, engine: Engine, request: Request, body: SearchRequest) -> Any:
-    """By text, by an image, or by both; with the places on each page that match."""
+    """By text, by an image, or by both; with the places on each page that match, and the steps that led there
+    (with words and an image: where the model looked, and the crop that was searched with)."""
     image = (
         None
         if body.image is None
@@ -123,14 +124,14 @@ async def search(services: Served, engine: Engine, request: Request, body: Searc
     )
     query_item(body.query, image)  # refuses empty queries before anything waits
 
-    def work() -> list[dict[str, Any]]:
-        hits = engine.search(
+    def work() -> dict[str, Any]:
+        hits, steps = engine.search_steps(
             body.query, image=image, k=body.k, mode=body.mode, gaze=body.gaze, documents=body.documents
         )
-        return [hit_json(hit) for hit in hits]
+        return {"hits": [hit_json(hit) for hit in hits], "steps": steps}
 
-    hits = await until_disconnect(request, in_thread(services, engine.tenant, work))
-    return {"hits": hits or []}
+    found = await until_disconnect(request, in_thread(services, engine.tenant, work))
+    return found or {"hits": [], "steps": []}
 
 
 @router.post(

@@ -181,6 +181,7 @@ class Hit(BaseModel):
 
 class SearchResult(BaseModel):
     hits: list[Hit]
+    steps: list[dict[str, Any]]
 
 
 class AskRequest(_In):

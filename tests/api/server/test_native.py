@@ -10,6 +10,9 @@ import httpx2
 import pytest
 from PIL import Image
 
+from hydra_rag.geometry import Box
+from hydra_rag_agents.testing import LOOK, ScriptedReader
+from hydra_rag_indexing.collection import Collection
 from tests.api.server.conftest import Running, data_uri, page_png, wait_for
 
 UNKNOWN = "0" * 26
@@ -112,6 +115,44 @@ def test_search(client: httpx2.Client) -> None:
     by_image = client.post("/api/search", json={"image": data_uri(page_png())})
     assert by_image.status_code == 200
     assert client.post("/api/search", json={}).status_code == 422
+
+
+def test_search_with_an_own_image_uses_the_part_that_the_words_are_about(
+    running: Running, client: httpx2.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader looks at one cell: the search is made with the whole image and with the crop round it."""
+    reader = running.rag._reader
+    assert isinstance(reader, ScriptedReader)
+    peak = 3 * LOOK.cols + 2
+    monkeypatch.setattr(
+        reader, "gaze_at", lambda image, question: [float(i == peak) for i in range(LOOK.cells)]
+    )
+    searched: list[tuple[str, tuple[int, int]]] = []
+    search = Collection.search
+
+    def noted(self: Collection, query: Any, *args: Any, **options: Any) -> Any:
+        searched.append((query["text"], query["image"].size))
+        return search(self, query, *args, **options)
+
+    monkeypatch.setattr(Collection, "search", noted)
+    size = (1600, 1200)
+    body = {"query": "Lovelace", "image": data_uri(page_png(size=size)), "mode": "visual"}
+    found = client.post("/api/search", json={**body, "gaze": "always"}).json()
+    assert [step["action"] for step in found["steps"]] == ["glance", "search"]
+    (crop,) = (Box(*box) for box in found["steps"][1]["crops"])
+    assert crop.contains(2.5 * size[0] / LOOK.cols, 3.5 * size[1] / LOOK.rows)
+    assert searched == [("Lovelace", size), ("Lovelace", (crop.width, crop.height))]
+    assert found["hits"][0]["rank"] == 1
+    searched.clear()
+    gated = client.post("/api/search", json={**body, "gaze": "auto"}).json()  # small and far above chance
+    assert gated["hits"] == found["hits"]
+    assert len(searched) == 2
+    searched.clear()
+    monkeypatch.setattr(reader, "gaze_at", lambda image, question: [1.0] * LOOK.cells)  # it sees nothing
+    assert "crops" not in client.post("/api/search", json={**body, "gaze": "auto"}).json()["steps"][1]
+    never = client.post("/api/search", json={**body, "gaze": "never"}).json()
+    assert [step["action"] for step in never["steps"]] == ["search"]
+    assert searched == [("Lovelace", size)] * 2
 
 
 def test_ask_streams_steps_deltas_and_one_end(client: httpx2.Client) -> None:
