@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import ScalarSelect, Select, func, select
+from sqlalchemy import ScalarSelect, func, select
 from sqlalchemy.orm import Session
 
 from hydra_rag.errors import NotFoundError
@@ -23,7 +23,6 @@ from hydra_rag.store.records import (
     DocumentInfo,
     FailedPage,
     PageInfo,
-    VectorRef,
 )
 from hydra_rag.store.store import Store
 from hydra_rag.values import Word
@@ -38,8 +37,7 @@ __all__ = [
     "list_documents",
     "page_words",
     "pages_of",
-    "vector_ref",
-    "vector_refs",
+    "vector_rows",
     "visible_pages",
 ]
 
@@ -123,23 +121,30 @@ def blob_of(store: Store, tenant: str, sha256: str) -> BlobInfo | None:
         return None if row is None else BlobInfo(row.sha256, row.bytes, row.suffix, row.media_type)
 
 
-def vector_refs(
-    db: Session, tenant: str, collection: str, fingerprint: str, *, ready_only: bool = True
-) -> list[VectorRef]:
-    """Where the vectors of every searchable page lie, ordered by page key."""
-    query = _refs(tenant, collection, fingerprint).order_by(PageRow.page_key)
-    if ready_only:
-        query = query.join(DocumentRow, DocumentRow.id == PageRow.document_id).where(
-            DocumentRow.state == "ready", DocumentRow.tenant == tenant
+def vector_rows(
+    db: Session, tenant: str, collection: str, fingerprint: str
+) -> list[tuple[int, str, int, int]]:
+    """Where the vectors of every searchable page lie: (page key, segment, first row, rows), by page key."""
+    query = (
+        select(
+            PageVectorsRow.page_key,
+            PageVectorsRow.segment_id,
+            PageVectorsRow.row_start,
+            PageVectorsRow.row_count,
         )
-    return [_ref(row) for row in db.scalars(query)]
-
-
-def vector_ref(
-    db: Session, tenant: str, collection: str, fingerprint: str, page_key: int
-) -> VectorRef | None:
-    row = db.scalar(_refs(tenant, collection, fingerprint).where(PageRow.page_key == page_key))
-    return None if row is None else _ref(row)
+        .join(PageRow, PageRow.page_key == PageVectorsRow.page_key)
+        .join(DocumentRow, DocumentRow.id == PageRow.document_id)
+        .where(
+            PageRow.tenant == tenant,
+            PageRow.collection == collection,
+            PageVectorsRow.tenant == tenant,
+            PageVectorsRow.fingerprint == fingerprint,
+            DocumentRow.tenant == tenant,
+            DocumentRow.state == "ready",
+        )
+        .order_by(PageVectorsRow.page_key)
+    )
+    return [(key, segment, start, count) for key, segment, start, count in db.execute(query)]
 
 
 def visible_pages(
@@ -210,23 +215,6 @@ def page_info(row: PageRow) -> PageInfo:
         image_sha256=row.image_sha256,
         image_suffix=row.image_suffix,
     )
-
-
-def _refs(tenant: str, collection: str, fingerprint: str) -> Select[PageVectorsRow]:
-    return (
-        select(PageVectorsRow)
-        .join(PageRow, PageRow.page_key == PageVectorsRow.page_key)
-        .where(
-            PageRow.tenant == tenant,
-            PageRow.collection == collection,
-            PageVectorsRow.tenant == tenant,
-            PageVectorsRow.fingerprint == fingerprint,
-        )
-    )
-
-
-def _ref(row: PageVectorsRow) -> VectorRef:
-    return VectorRef(row.page_key, row.segment_id, row.row_start, row.row_count, row.crc32)
 
 
 def _stored_pages() -> ScalarSelect[int]:

@@ -23,7 +23,6 @@ __all__ = [
     "PageInfo",
     "Step",
     "Turn",
-    "VectorRef",
 ]
 
 
@@ -96,17 +95,6 @@ class DocumentInfo:
     added: datetime
     page_list: tuple[PageInfo, ...] = ()
     failed_pages: tuple[FailedPage, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class VectorRef:
-    """Rows ``[row_start, row_start + row_count)`` of a segment are the vectors of a page."""
-
-    page_key: int
-    segment_id: str
-    row_start: int
-    row_count: int
-    crc32: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,10 @@ CREATE TABLE items (
 );
 CREATE INDEX items_segment ON items (segment);
 """
+#: Keys of items as they were removed, so that who knows the rest need not read it again.
+_REMOVED = """
+CREATE TABLE IF NOT EXISTS removed (number INTEGER PRIMARY KEY AUTOINCREMENT, key INTEGER NOT NULL)
+"""
 
 
 class Catalog:
@@ -74,11 +78,20 @@ class Catalog:
         """Changes when another connection has committed (not with commits of this one)."""
         return int(self.db.execute("PRAGMA data_version").fetchone()[0])
 
-    def items(self) -> list[tuple[int, ItemId, str, int, int]]:
-        """(key, id, segment, first row, rows) of every item, by key."""
+    def items(self, after: int = -1) -> list[tuple[int, ItemId, str, int, int]]:
+        """(key, id, segment, first row, rows) of every item with a key above ``after``, by key."""
         return self.db.execute(
-            "SELECT key, id, segment, row_start, row_count FROM items ORDER BY key"
+            "SELECT key, id, segment, row_start, row_count FROM items WHERE key > ? ORDER BY key", (after,)
         ).fetchall()
+
+    def removed(self, after: int) -> list[tuple[int, int]]:
+        """(number of the removal, key) of every item removed since the one with this number."""
+        return self.db.execute("SELECT number, key FROM removed WHERE number > ?", (after,)).fetchall()
+
+    def moves(self) -> int:
+        """Counts up when items move to other segments."""
+        row = self.db.execute("SELECT value FROM meta WHERE name = 'moves'").fetchone()
+        return 0 if row is None else int(row[0])
 
     def segments(self) -> list[tuple[str, str, int, int]]:
         """(id, sha256, bytes, live rows) of every segment."""
@@ -92,8 +105,9 @@ class Catalog:
         return int(row[0])
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        self.db.execute("BEGIN IMMEDIATE")
+    def transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        """``DEFERRED``: only to read several things of one moment."""
+        self.db.execute(f"BEGIN {kind}")
         try:
             yield
             self.db.execute("COMMIT")
@@ -132,10 +146,16 @@ class Catalog:
                 "UPDATE items SET segment = ?, row_start = ? WHERE key = ?", (info.id, start, key)
             )
             start += count
+        self.db.execute("REPLACE INTO meta VALUES ('moves', ?)", (str(self.moves() + 1),))
+        self.db.execute("DELETE FROM removed")  # everybody reads everything anew
 
     def delete(self, items: Iterable[ItemId]) -> int:
         """Forget items; returns how many there were. Inside a transaction."""
-        return sum(self.db.execute("DELETE FROM items WHERE id = ?", (item,)).rowcount for item in items)
+        count = 0
+        for item in items:
+            self.db.execute("INSERT INTO removed (key) SELECT key FROM items WHERE id = ?", (item,))
+            count += self.db.execute("DELETE FROM items WHERE id = ?", (item,)).rowcount
+        return count
 
     def drop_segments(self, names: Sequence[str]) -> None:
         self.db.executemany("DELETE FROM segments WHERE id = ?", [(name,) for name in names])
@@ -150,6 +170,7 @@ class Catalog:
                     self.db.execute(statement)
                 settings = {"format": "1", "dim": str(dim), "dtype": dtype}
                 self.db.executemany("INSERT INTO meta VALUES (?, ?)", settings.items())
+            self.db.execute(_REMOVED)
             return dict(self.db.execute("SELECT name, value FROM meta").fetchall())
 
 

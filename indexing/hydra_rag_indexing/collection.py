@@ -229,7 +229,7 @@ class Collection:
         with self.store.session() as db:
             known = documents.get_collection(db, self.tenant, self.name)
             found = None if known is None else known.fingerprint
-            return [r.page_key for r in documents.vector_refs(db, self.tenant, self.name, found or "")]
+            return [row[0] for row in documents.vector_rows(db, self.tenant, self.name, found or "")]
 
     def search(
         self,

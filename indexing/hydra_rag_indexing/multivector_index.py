@@ -22,7 +22,7 @@ from hydra_rag.errors import CorruptionError, NotFoundError, StoreError, UsageEr
 from hydra_rag.values import FloatArray
 from hydra_rag_indexing.catalog import Catalog, ItemId, translated
 from hydra_rag_indexing.segments import SegmentInfo, open_segment, segment_path, sync_directory, write_segment
-from hydra_rag_indexing.snapshot import PageRef, VectorIndex
+from hydra_rag_indexing.snapshot import PageList, VectorIndex
 
 __all__ = ["MultiVectorIndex"]
 
@@ -53,7 +53,9 @@ class MultiVectorIndex:
         with translated(self.directory):
             self._catalog = Catalog(self.directory, self.dim, dtype)
         self._version = -1  # of the catalog as loaded; -1 after changes of our own
-        self._ids: dict[int, ItemId] = {}
+        # What is known of the catalog: its pages, the last removal, the count of moves (-1: nothing).
+        self._pages, self._removals, self._moves = PageList.from_rows([]), 0, -1
+        self._ids: dict[int, ItemId] = {}  # also of items that were removed since it was read whole
         self._keys: dict[ItemId, int] = {}
         self._index = VectorIndex.build(self._segments, [], self.dim, self._cache)
         self._current()
@@ -123,7 +125,7 @@ class MultiVectorIndex:
             open_segment(segment_path(self._segments, name), expected_bytes=size).verify(sha256)
 
     def __len__(self) -> int:
-        return len(self._current()[1])
+        return len(self._current()[0])
 
     def __contains__(self, item: object) -> bool:
         with self._lock:
@@ -150,20 +152,37 @@ class MultiVectorIndex:
             return self._index, self._ids
 
     def _reload(self) -> None:
+        """Read what has changed in the catalog; all of it when items have moved."""
         for attempt in range(3):
             version = self._catalog.version()
-            items = self._catalog.items()
-            refs = [PageRef(key, segment, start, count) for key, _, segment, start, count in items]
+            with self._catalog.transaction("DEFERRED"):
+                moves = self._catalog.moves()
+                whole = moves != self._moves
+                removed = self._catalog.removed(self._removals)
+                last = -1 if whole or not len(self._pages) else int(self._pages.keys[-1])
+                items = self._catalog.items(last)
+            gone = [key for _, key in removed]
+            rows = [(key, segment, start, count) for key, _, segment, start, count in items]
+            if whole:
+                pages = PageList.from_rows(rows)
+            else:
+                pages = (self._pages.without(gone) if gone else self._pages).with_rows(rows)
             try:
-                self._index = self._index.refresh(refs)
+                self._index = self._index.refresh(pages)
                 break
             except CorruptionError:
                 # A segment may have been merged away between reading the catalog and opening the file.
                 if attempt == 2 or self._catalog.version() == version:
                     raise
-        self._ids = {key: item for key, item, *_ in items}
-        self._keys = {item: key for key, item, *_ in items}
-        self._version = version
+        if whole:
+            self._ids, self._keys = {}, {}
+        for key in gone:
+            if self._keys.get(self._ids.get(key, "")) == key:
+                del self._keys[self._ids[key]]
+        self._ids.update((key, item) for key, item, *_ in items)
+        self._keys.update((item, key) for key, item, *_ in items)
+        self._pages, self._moves, self._version = pages, moves, version
+        self._removals = max([self._removals, *(number for number, _ in removed)])
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,24 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hydra_rag.errors import CorruptionError, FingerprintError
+from hydra_rag_indexing.page_list import IntArray, PageList, PageRef
 from hydra_rag_indexing.segments import Segment, open_segment, segment_path
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["IntArray", "PageRef", "PageTable"]
-
-IntArray = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class PageRef:
-    """One page: ``key`` (int64, never used again for another page) and its rows in a segment."""
-
-    key: int
-    segment_id: str
-    row_start: int
-    row_count: int
+__all__ = ["IntArray", "PageList", "PageRef", "PageTable"]
 
 
 class PageTable:
@@ -61,18 +49,20 @@ class PageTable:
 
     @classmethod
     def build(
-        cls, directory: Path, pages: Sequence[PageRef], dim: int, opened: Mapping[str, Segment] | None = None
+        cls,
+        directory: Path,
+        pages: PageList | Sequence[PageRef],
+        dim: int,
+        opened: Mapping[str, Segment] | None = None,
     ) -> PageTable:
         """Open the segments that ``pages`` name (or take them from ``opened``).
 
         Raises ``CorruptionError`` for segments that are missing or damaged, ``FingerprintError`` for
         segments of another dimension.
         """
-        names = {ref.segment_id: i for i, ref in reversed(list(enumerate(pages)))}
-        order = sorted(names, key=names.__getitem__)
-        index = {name: i for i, name in enumerate(order)}
+        listed = PageList.of(pages)
         segments = []
-        for name in order:
+        for name in listed.names:
             segment = (opened or {}).get(name) or open_segment(segment_path(directory, name))
             if segment.dim != dim:
                 raise FingerprintError(
@@ -80,20 +70,18 @@ class PageTable:
                     " The store was built with another model: run 'hydra-rag reindex'."
                 )
             segments.append(segment)
-        table = np.array(
-            [(p.key, index[p.segment_id], p.row_start, p.row_count) for p in pages], np.int64
-        ).reshape(len(pages), 4)
-        keys, segment_of, start, count = (np.ascontiguousarray(table[:, i]) for i in range(4))
-        if len(np.unique(keys)) != len(keys):
-            raise CorruptionError("Two pages have the same key. Run 'hydra-rag doctor --repair'.")
+        start, count = listed.start, listed.count
         rows = np.array([s.rows for s in segments], np.int64)
-        if len(keys) and ((start < 0) | (count < 1) | (start + count > rows[segment_of])).any():
+        if len(listed) and ((start < 0) | (count < 1) | (start + count > rows[listed.segment])).any():
             raise CorruptionError(
                 "The catalog names rows that its segments do not have. Run 'hydra-rag doctor --repair'."
             )
-        return cls(keys, segment_of, start, count, np.ones(len(keys), bool), segments)
+        table = cls(listed.keys, listed.segment, start, count, np.ones(len(listed), bool), segments)
+        if (table._sorted[1:] == table._sorted[:-1]).any():
+            raise CorruptionError("Two pages have the same key. Run 'hydra-rag doctor --repair'.")
+        return table
 
-    def changed(self, directory: Path, pages: Sequence[PageRef], dim: int) -> PageTable:
+    def changed(self, directory: Path, pages: PageList | Sequence[PageRef], dim: int) -> PageTable:
         """This table with ``pages`` as the live ones: known keys keep their positions, new ones follow.
 
         A known key may have moved to another segment (compaction); its vectors are the same.
@@ -116,7 +104,19 @@ class PageTable:
             column[target] = now
             columns.append(column)
         # Positions of removed pages point at segment 0 and are never read.
-        return PageTable(columns[0], columns[1], columns[2], columns[3], alive, fresh.segments)
+        made = PageTable(columns[0], columns[1], columns[2], columns[3], alive, fresh.segments)
+        # What was verified and lies where it lay needs no second look.
+        number = {id(s): i for i, s in enumerate(fresh.segments)}
+        moved = np.array([number.get(id(s), -1) for s in self.segments], np.int64)
+        if len(moved):
+            stayed = made.alive[: len(self)] & self._verified & (made.start[: len(self)] == self.start)
+            made._verified[: len(self)] = stayed & (made.segment[: len(self)] == moved[self.segment])
+        return made
+
+    def listed(self) -> PageList:
+        """The live pages."""
+        names, live = tuple(s.id for s in self.segments), self.alive
+        return PageList(names, self.keys[live], self.segment[live], self.start[live], self.count[live])
 
     def positions(self, keys: IntArray) -> IntArray:
         """Position of every key, -1 where there is none (removed pages are found)."""

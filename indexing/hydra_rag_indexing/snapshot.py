@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hydra_rag.errors import NotFoundError, UsageError
 from hydra_rag.values import FloatArray
-from hydra_rag_indexing.page_table import IntArray, PageRef, PageTable
+from hydra_rag_indexing.page_table import IntArray, PageList, PageRef, PageTable
 from hydra_rag_indexing.rerank import best_pages, score_pages
 from hydra_rag_indexing.staged import staged_search
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hydra_rag_indexing.candidates import FirstStage
     from hydra_rag_indexing.codes import Codes
 
-__all__ = ["PageRef", "VectorIndex"]
+__all__ = ["PageList", "PageRef", "VectorIndex"]
 
 #: Vectors that are scanned exactly without a thought (a few milliseconds).
 SCAN_ROWS = 1 << 16
@@ -68,7 +68,11 @@ class VectorIndex:
 
     @classmethod
     def build(
-        cls, segments_dir: Path, pages: Sequence[PageRef], dim: int, cache_dir: Path | None = None
+        cls,
+        segments_dir: Path,
+        pages: PageList | Sequence[PageRef],
+        dim: int,
+        cache_dir: Path | None = None,
     ) -> VectorIndex:
         """Open the snapshot made of ``pages``; reads headers and the cached first stage, builds nothing.
 
@@ -84,11 +88,11 @@ class VectorIndex:
             stage = load_stage(Path(cache_dir), table, dim)
         return cls(Path(segments_dir), dim, None if cache_dir is None else Path(cache_dir), table, stage)
 
-    def refresh(self, pages: Sequence[PageRef]) -> VectorIndex:
+    def refresh(self, pages: PageList | Sequence[PageRef]) -> VectorIndex:
         """A new snapshot made of ``pages``; this one stays as it is.
 
-        Costs a pass over the list, plus some milliseconds a page for new pages once they are too many to
-        be scanned beside the first stage.
+        Costs copies of its columns, plus some milliseconds a page for new pages once they are too many to be
+        scanned beside the first stage.
         """
         table = self._table.changed(self._directory, pages, self.dim)
         stage = None if self._stage is None else self._stage.grown(len(table))
@@ -133,7 +137,7 @@ class VectorIndex:
         from hydra_rag_indexing.stage_cache import save_stage
         from hydra_rag_indexing.tuning import sampled_queries, tune
 
-        table = PageTable.build(self._directory, self._refs(), self.dim, self._table.by_id())
+        table = PageTable.build(self._directory, self._table.listed(), self.dim, self._table.by_id())
         stage = None if force or self._stage is None else self._moved(self._stage, table)
         if stage is not None and self.rows < _GROWTH * max(stage.trained_rows, 1):
             new = np.flatnonzero(~stage.covered)
@@ -232,20 +236,6 @@ class VectorIndex:
             scores = score_pages(self._table, rows, positions)
             return best_pages(self._table, rows, positions, scores, k)
         return staged_search(self._table, stage, self._codes, self._tail, rows, k, alive)
-
-    def _refs(self) -> list[PageRef]:
-        t = self._table
-        live = np.flatnonzero(t.alive)
-        return [
-            PageRef(key, t.segments[segment].id, start, count)
-            for key, segment, start, count in zip(
-                t.keys[live].tolist(),
-                t.segment[live].tolist(),
-                t.start[live].tolist(),
-                t.count[live].tolist(),
-                strict=True,
-            )
-        ]
 
     def _moved(self, stage: FirstStage, table: PageTable) -> FirstStage:
         """``stage`` for a table without the removed pages."""

@@ -13,11 +13,10 @@ from sqlalchemy import select
 from hydra_rag.errors import CorruptionError, FingerprintError, HydraError
 from hydra_rag.store import documents
 from hydra_rag.store.models import MetaRow
-from hydra_rag.store.records import VectorRef
 from hydra_rag.store.store import Store
 
 if TYPE_CHECKING:
-    from hydra_rag_indexing.snapshot import PageRef, VectorIndex
+    from hydra_rag_indexing.snapshot import PageList, VectorIndex
 
 __all__ = ["Snapshots"]
 
@@ -38,7 +37,7 @@ class Snapshots:
         self._building = threading.Lock()
         self._generation = -1
         self._fingerprint: str | None = None
-        self._refs: list[VectorRef] = []
+        self._pages: PageList | None = None
         self._index: VectorIndex | None = None
         self._cache_time = 0
 
@@ -50,10 +49,10 @@ class Snapshots:
         """
         with self._lock:
             for attempt in range(_RETRIES + 1):
-                generation, found, dim, refs = self._read()
+                generation, found, dim, pages = self._read()
                 self._compare(found, fingerprint)
                 try:
-                    self._advance(generation, found, dim, refs)
+                    self._advance(generation, found, dim, pages)
                 except CorruptionError:
                     # A compaction may have moved the file away since the rows were read: look again.
                     if attempt == _RETRIES or self._store.generation() == generation:
@@ -120,38 +119,40 @@ class Snapshots:
     def forget(self) -> None:
         """Build from scratch next time (vectors changed under the same page keys)."""
         with self._lock:
-            self._generation, self._index, self._refs = -1, None, []
+            self._generation, self._index, self._pages = -1, None, None
 
-    def _read(self) -> tuple[int, str | None, int | None, list[VectorRef] | None]:
+    def _read(self) -> tuple[int, str | None, int | None, PageList | None]:
         """Generation, fingerprint, dim and pages of one moment; pages are ``None`` when nothing changed."""
         with self._store.session() as db:
             generation = db.scalars(select(MetaRow.generation).where(MetaRow.id == 1)).one()
             if generation == self._generation:
                 return generation, self._fingerprint, None, None
+            from hydra_rag_indexing.page_list import PageList
+
             known = documents.get_collection(db, self._tenant, self._collection)
             if known is None or known.fingerprint is None:
-                return generation, None, None, []
-            refs = documents.vector_refs(db, self._tenant, self._collection, known.fingerprint)
-            return generation, known.fingerprint, known.dim, refs
+                return generation, None, None, PageList.from_rows([])
+            rows = documents.vector_rows(db, self._tenant, self._collection, known.fingerprint)
+        return generation, known.fingerprint, known.dim, PageList.from_rows(rows)
 
     def _advance(
-        self, generation: int, fingerprint: str | None, dim: int | None, refs: list[VectorRef] | None
+        self, generation: int, fingerprint: str | None, dim: int | None, pages: PageList | None
     ) -> None:
-        if refs is None:
+        if pages is None:
             self._reread()
             return
-        if not refs or dim is None:
+        if not len(pages) or dim is None:
             self._index = None
         elif self._index is not None and fingerprint == self._fingerprint:
-            if refs != self._refs:
-                self._index = self._index.refresh(_page_refs(refs))
+            if self._pages is None or not pages.same(self._pages):
+                self._index = self._index.refresh(pages)
         else:
             from hydra_rag_indexing.snapshot import VectorIndex
 
             # The first stage's cache belongs to one collection and one model.
             cache = self._cache(fingerprint)
-            self._index = VectorIndex.build(self._store.segments_dir, _page_refs(refs), dim, cache)
-        self._generation, self._fingerprint, self._refs = generation, fingerprint, refs
+            self._index = VectorIndex.build(self._store.segments_dir, pages, dim, cache)
+        self._generation, self._fingerprint, self._pages = generation, fingerprint, pages
 
     def _cache(self, fingerprint: str | None) -> Path:
         scope = "\0".join((self._tenant, self._collection, fingerprint or ""))
@@ -168,9 +169,3 @@ class Snapshots:
         if changed != self._cache_time:
             self._cache_time = changed
             self._index = self._index.reread()
-
-
-def _page_refs(refs: list[VectorRef]) -> list[PageRef]:
-    from hydra_rag_indexing.snapshot import PageRef
-
-    return [PageRef(ref.page_key, ref.segment_id, ref.row_start, ref.row_count) for ref in refs]

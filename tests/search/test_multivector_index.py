@@ -98,6 +98,7 @@ def test_any_history_equals_an_index_that_never_had_it(tmp_path_factory: pytest.
         def start(self) -> None:
             self.folder = tmp_path_factory.mktemp("history")
             self.index = MultiVectorIndex(self.folder, DIM)
+            self.other = MultiVectorIndex(self.folder, DIM)  # as another process: it looks now and then
             self.stored: dict[object, np.ndarray] = {}
             self.seed = 0
 
@@ -119,6 +120,15 @@ def test_any_history_equals_an_index_that_never_had_it(tmp_path_factory: pytest.
             self.index.optimize()
 
         @rule()
+        def look(self) -> None:
+            assert self.other.search(_page(78), 20) == _brute(self.stored, _page(78), 20)
+            assert len(self.other) == len(self.stored)
+            for item in [*range(6), "0", "1", "é"]:
+                assert (item in self.other) == (item in self.stored)
+                if item in self.stored:
+                    assert np.array_equal(self.other.get(item), self.stored[item].astype(np.float16))
+
+        @rule()
         def reopen(self) -> None:
             self.index.close()
             self.index = MultiVectorIndex(self.folder, DIM)
@@ -130,8 +140,10 @@ def test_any_history_equals_an_index_that_never_had_it(tmp_path_factory: pytest.
 
         def teardown(self) -> None:
             if hasattr(self, "index"):
+                self.look()
                 self.index.verify()
                 self.index.close()
+                self.other.close()
 
     run_state_machine_as_test(
         Machine, settings=settings(max_examples=15, stateful_step_count=12, deadline=None)
