@@ -7,6 +7,7 @@ https://arxiv.org/abs/1609.04186) on the rows that predict the answer.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from hydra_rag.geometry import Box
@@ -14,7 +15,15 @@ from hydra_rag.nano import tokens
 from hydra_rag.nano.build import CELL
 from hydra_rag.values import Word
 
-__all__ = ["Sources", "image_sources", "merge", "text_sources"]
+__all__ = [
+    "Sources",
+    "asked_in_image",
+    "asked_in_text",
+    "image_sources",
+    "merge",
+    "merge_asked",
+    "text_sources",
+]
 
 #: For each token of an answer the positions in the prefix where it can be copied from (empty: nowhere).
 Sources = list[frozenset[int]]
@@ -66,6 +75,58 @@ def merge(first: Sources, second: Sources) -> Sources:
     if not first or not second:
         return first or second
     return [a | b for a, b in zip(first, second, strict=True)]
+
+
+#: Question words without a place on the page.
+_IDLE = frozenset(
+    """what which when where who whom whose how much many long does did the for and was were are has have had this that with from page
+    please tell give
+find say says would like know""".split()
+)
+_WORD = re.compile(r"[^\W_][\w'-]*[^\W_]", re.UNICODE)
+
+
+def asked_in_image(
+    question: str, words: Sequence[Word], rows: int, cols: int, start: int
+) -> dict[int, frozenset[int]]:
+    """For the last character of every word of ``question`` that is printed on the page: the cells of these
+    words. Keys are indices into ``question``."""
+    printed = [(found.group().casefold(), w.box) for w in words if (found := _WORD.search(w.text))]
+    out: dict[int, frozenset[int]] = {}
+    for at, word in _asked(question):
+        boxes = [box for text, box in printed if _same(word, text)]
+        if boxes:
+            out[at] = frozenset(start + c for box in boxes for c in _cells(box, rows, cols))
+    return out
+
+
+def asked_in_text(question: str, text: str, start: int) -> dict[int, frozenset[int]]:
+    """As :func:`asked_in_image`, for positions of ``text``, which begins at ``start``."""
+    if not text or len(tokens.encode(text)) != len(text):
+        return {}
+    printed = [(m.group().casefold(), m.start(), m.end()) for m in _WORD.finditer(text)]
+    out: dict[int, frozenset[int]] = {}
+    for at, word in _asked(question):
+        places = [p for t, a, b in printed if _same(word, t) for p in range(start + a, start + b)]
+        if places:
+            out[at] = frozenset(places)
+    return out
+
+
+def merge_asked(one: dict[int, frozenset[int]], two: dict[int, frozenset[int]]) -> dict[int, frozenset[int]]:
+    return {at: one.get(at, frozenset()) | two.get(at, frozenset()) for at in sorted({*one, *two})}
+
+
+def _asked(question: str) -> list[tuple[int, str]]:
+    if len(tokens.encode(question)) != len(question):
+        return []
+    found = ((m.end() - 1, m.group().casefold()) for m in _WORD.finditer(question))
+    return [(at, word) for at, word in found if word not in _IDLE and len(word) >= 2]
+
+
+def _same(asked: str, printed: str) -> bool:
+    """The same word, or forms of one (weigh, weight; delivered, delivery)."""
+    return asked == printed or (min(len(asked), len(printed)) >= 5 and asked[:5] == printed[:5])
 
 
 def _holds(box: Box, word: Box) -> bool:

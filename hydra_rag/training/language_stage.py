@@ -19,14 +19,14 @@ from hydra_rag.nano.build import build_model
 from hydra_rag.training import checkpoints
 from hydra_rag.training.feed import feed
 from hydra_rag.training.optim import lr_scale, make_optimisers, set_lr
-from hydra_rag.training.packing import Packed, pack
+from hydra_rag.training.packing import ASKED, COPY, FIRST, Packed, pack
 from hydra_rag.training.samples import Sample, page_sample, read_sample
 
 #: The kinds of batches: short lines, blocks of lines, text without pictures, small and whole pages.
 KINDS = ("lines", "blocks", "text", "cards", "pages")
-#: Layers whose attention is guided, and how many of their heads.
-_GUIDED = frozenset({2, 3, 4, 5})
-_HEADS = 4
+#: What is guided: its layers (first, end) and how many of their heads, the best ones of each batch.
+_GUIDED = {ASKED: ("ask", 1, 4, 2), FIRST: ("first", 2, 6, 4), COPY: ("copy", 2, 6, 3)}
+_LAYERS = frozenset(range(1, 6))
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class LanguageConfig:
     workers: int = 1
     train_vision: bool = False
     decay_from: float = 0.5
-    guide: float = 0.5
+    guide: float = 0.3
     bf16: bool = True
     device: str = "cpu"
 
@@ -122,7 +122,7 @@ def forward(
         where = (batch.ids == model.config.image_token_id)[..., None].expand_as(embeds)
         embeds = embeds.masked_scatter(where, cells.to(embeds.dtype))
     masks = {"full_attention": batch.mask(), "linear_attention": None}
-    collector = Collector(_GUIDED, batch.guide_rows)
+    collector = Collector(_LAYERS, batch.guide_rows)
     with collecting(collector) if guide and batch.guide_rows.numel() else nullcontext():
         hidden = inner.language_model(
             inputs_embeds=embeds, attention_mask=masks, position_ids=batch.positions, use_cache=False
@@ -136,21 +136,31 @@ def forward(
     stats = {"tok": float(right[full].mean()) if full.any() else 0.0, "exact": _exact(batch, take, right)}
     total = (loss * weights).sum() / weights.sum().clamp_min(1.0)
     if collector.rows:
-        looked, stats["look"] = guided_loss(list(collector.rows.values()), batch)
-        total = total + guide * looked
+        looked, shares = guided_loss(collector.rows, batch)
+        total, stats = total + guide * looked, {**stats, **shares}
     return total, stats
 
 
-def guided_loss(rows: list[torch.Tensor], batch: Packed) -> tuple[torch.Tensor, float]:
-    """Cross entropy between the attention of the batch's :data:`_HEADS` best heads and the places where the
-    answer stands. ``rows``: per layer float32 [B, heads, R, keys]. Also the mean attention there."""
-    places = batch.guide_places.to(rows[0].device)
-    there = places.any(-1)
-    on = [torch.einsum("bhrk,brk->hbr", r[..., : places.shape[-1]], places.to(r.dtype)) for r in rows]
-    mass = torch.cat(on)[:, there]
-    best = mass.detach().mean(1).topk(_HEADS).indices
-    mean = mass[best].mean(0)
-    return -(mean + 1e-6).log().mean(), float(mean.detach().mean())
+def guided_loss(rows: dict[int, torch.Tensor], batch: Packed) -> tuple[torch.Tensor, dict[str, float]]:
+    """Cross entropy between the attention of the best heads and where each kind of row should look, summed
+    over the kinds (:data:`_GUIDED`); also the mean attention there. ``rows``: by layer float32
+    [B, heads, R, keys]."""
+    device = next(iter(rows.values())).device
+    places, kinds = batch.guide_places.to(device), batch.guide_kinds.to(device)
+    on = {
+        layer: torch.einsum("bhrk,brk->hbr", r[..., : places.shape[-1]], places.to(r.dtype))
+        for layer, r in rows.items()
+    }
+    total, shares = torch.zeros((), device=device), {}
+    for kind, (name, first, end, heads) in _GUIDED.items():
+        mine = kinds == kind
+        if not mine.any():
+            continue
+        mass = torch.cat([on[layer] for layer in range(first, end)])[:, mine]
+        mean = mass[mass.detach().mean(1).topk(heads).indices].mean(0)
+        total = total - (mean + 1e-6).log().mean()
+        shares[name] = float(mean.detach().mean())
+    return total, shares
 
 
 def _exact(batch: Packed, take: torch.Tensor, right: torch.Tensor) -> float:

@@ -10,14 +10,21 @@ import numpy.typing as npt
 import torch
 
 from hydra_rag.nano import tokens
-from hydra_rag.training.samples import Sample
+from hydra_rag.training.samples import Branch, Sample
+
+#: Guided positions: the end of a word of the question, before the answer, within the answer.
+ASKED, FIRST, COPY = 1, 2, 3
 
 
 @dataclass(frozen=True)
 class Packed:
     """A batch. ``ids``, ``branch_of`` int64 [B, T] (branch 0 is the prefix, -1 padding); ``positions`` int64
     [4, B, T] (text, time, row, column); ``targets`` int64 [B, T] (-100 where nothing is predicted);
-    ``weights`` float32 [B, T]; ``patches`` float32 [P, 768] and ``grid`` int64 [images, 3] or ``None``."""
+    ``weights`` float32 [B, T]; ``patches`` float32 [P, 768] and ``grid`` int64 [images, 3] or ``None``.
+
+    ``guide_rows`` int64 [B, R]: positions whose attention is taught (0: padding); ``guide_kinds`` int64
+    [B, R]: 0 padding, else one of :data:`ASKED`, :data:`FIRST`, :data:`COPY`; ``guide_places`` bool
+    [B, R, prefix]: where they should look."""
 
     ids: torch.Tensor
     branch_of: torch.Tensor
@@ -27,6 +34,7 @@ class Packed:
     patches: torch.Tensor | None
     grid: torch.Tensor | None
     guide_rows: torch.Tensor
+    guide_kinds: torch.Tensor
     guide_places: torch.Tensor
 
     def mask(self) -> torch.Tensor:
@@ -76,13 +84,13 @@ def pack(
         weights = [0.0] * len(ids)
         prefix_pos, after = prefix_positions(s.prefix, s.rows, s.cols)
         pos = [prefix_pos]
-        guides: list[tuple[int, frozenset[int]]] = []
+        guides: list[tuple[int, int, frozenset[int]]] = []
         for k, b in enumerate(s.branches, start=1):
             tokens_of = b.prompt + b.answer
             if len(ids) + len(tokens_of) > longest:
                 break
             n, p = len(tokens_of), len(b.prompt)
-            guides += [(len(ids) + p - 1 + j, places) for j, places in enumerate(b.sources) if places]
+            guides += _guides(b, len(ids))
             ids += tokens_of
             branch_of += [k] * n
             targets += [*tokens_of[1:], -100]
@@ -101,11 +109,12 @@ def pack(
     pos_t = np.zeros((4, count, length), np.int64)
     most = max(len(b[5]) for b in built)
     guide_rows = np.zeros((count, most), np.int64)
+    guide_kinds = np.zeros((count, most), np.int64)
     guide_places = np.zeros((count, most, max(len(s.prefix) for s in samples)), np.bool_)
     for i, (ids, branch_of, targets, weights, pos3, guides) in enumerate(built):
         n = len(ids)
-        for r, (row, places) in enumerate(guides):
-            guide_rows[i, r] = row
+        for r, (row, kind, places) in enumerate(guides):
+            guide_rows[i, r], guide_kinds[i, r] = row, kind
             guide_places[i, r, list(places)] = True
         ids_t[i, :n], branch_t[i, :n], target_t[i, :n], weight_t[i, :n] = ids, branch_of, targets, weights
         pos_t[1:, i, :n] = pos3
@@ -122,5 +131,19 @@ def pack(
         else None,
         torch.tensor([[1, s.rows * 2, s.cols * 2] for s in with_image]) if with_image else None,
         torch.from_numpy(guide_rows),
+        torch.from_numpy(guide_kinds),
         torch.from_numpy(guide_places),
     )
+
+
+def _guides(branch: Branch, at: int) -> list[tuple[int, int, frozenset[int]]]:
+    """Row, kind and places of a branch that begins at position ``at``. Before an answer all of it is to be
+    looked at; reading begins with its first character."""
+    before = at + len(branch.prompt) - 1
+    found = [(at + i, ASKED, places) for i, places in branch.asked.items()]
+    whole: frozenset[int] = frozenset().union(*branch.sources)
+    reads = branch.kind == "read"
+    if whole and not reads:
+        found.append((before, FIRST, whole))
+    copied = [(before + j, COPY, places) for j, places in enumerate(branch.sources) if places]
+    return found + [entry for entry in copied if reads or entry[0] > before]

@@ -23,7 +23,15 @@ from hydra_rag.training.canvas import Run, degrade
 from hydra_rag.training.documents import MadePage, make_page
 from hydra_rag.training.documents.concepts import absent_question, shares_words
 from hydra_rag.training.documents.page import Fact
-from hydra_rag.training.guides import Sources, image_sources, merge, text_sources
+from hydra_rag.training.guides import (
+    Sources,
+    asked_in_image,
+    asked_in_text,
+    image_sources,
+    merge,
+    merge_asked,
+    text_sources,
+)
 from hydra_rag.training.text_source import held_out, pseudo_word
 from hydra_rag.values import Word
 
@@ -31,12 +39,14 @@ from hydra_rag.values import Word
 @dataclass(frozen=True)
 class Branch:
     """``prompt``: question with the turn's end; ``answer``: ids with the end token; both int lists.
-    ``sources``: where in the prefix the answer's tokens stand, or []."""
+    ``sources``: where in the prefix the answer's tokens stand, or []; ``asked``: by index into the prompt,
+    where the question's words stand."""
 
     prompt: list[int]
     answer: list[int]
     kind: str
     sources: Sources = field(default_factory=list)
+    asked: dict[int, frozenset[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,10 +61,17 @@ class Sample:
     branches: list[Branch]
 
 
-def branch(question: str, answer: str, kind: str, sources: Sources | None = None) -> Branch:
+def branch(
+    question: str,
+    answer: str,
+    kind: str,
+    sources: Sources | None = None,
+    asked: dict[int, frozenset[int]] | None = None,
+) -> Branch:
     prompt = tokens.encode(question) + tokens.close_user()
     ids = tokens.encode(answer)
-    return Branch(prompt, [*ids, tokens.END], kind, sources if sources and len(sources) == len(ids) else [])
+    known = sources if sources and len(sources) == len(ids) else []
+    return Branch(prompt, [*ids, tokens.END], kind, known, asked or {})
 
 
 def text_lines(page: MadePage, rng: random.Random, budget: int) -> str:
@@ -84,16 +101,18 @@ def page_branches(
     shown: str | None,
     absent: float = 0.1,
     locate: Callable[[Fact], Sources] = lambda fact: [],
+    find: Callable[[str], dict[int, frozenset[int]]] = lambda question: {},
 ) -> list[Branch]:
     """Questions about a page. ``shown``: only facts that stand in this text (no image), or ``None``.
-    ``locate``: where the answer of a fact stands in the prefix."""
+    ``locate``: where the answer of a fact stands in the prefix; ``find``: where a question's words stand."""
     facts = [f for f in page.facts if not held_out(f.answer)]
     if shown is not None:
         facts = [f for f in facts if f.answer in shown]
     rng.shuffle(facts)
-    out = [
-        branch(_typed(rng, rng.choice(f.questions), page), f.answer, f.kind, locate(f)) for f in facts[:count]
-    ]
+    out = []
+    for fact in facts[:count]:
+        question = _typed(rng, rng.choice(fact.questions), page)
+        out.append(branch(question, fact.answer, fact.kind, locate(fact), find(question)))
     taken = {label.lower() for label in page.labels} | {
         q.lower().strip("?. ") for f in page.facts for q in f.questions
     }
@@ -217,7 +236,12 @@ def page_sample(
         seen = image_sources(fact.answer, words, fact.boxes, rows, cols, image_at) if mode != "text" else []
         return merge(seen, text_sources(fact.answer, text, text_at))
 
-    branches = page_branches(page, rng, questions, shown=text if mode == "text" else None, locate=locate)
+    def find(question: str) -> dict[int, frozenset[int]]:
+        seen = asked_in_image(question, words, rows, cols, image_at) if mode != "text" else {}
+        return merge_asked(seen, asked_in_text(question, text, text_at))
+
+    only = text if mode == "text" else None
+    branches = page_branches(page, rng, questions, shown=only, locate=locate, find=find)
     if mode == "image" and rows * cols <= 120 and rng.random() < 0.4:
         lines = "\n".join(line.text for line in group_lines(page.words))
         if len(lines) <= 260:

@@ -11,7 +11,7 @@ from hydra_rag.geometry import Box
 from hydra_rag.nano import tokens
 from hydra_rag.nano.build import CELL, build_model
 from hydra_rag.training.contrastive import alignment_loss
-from hydra_rag.training.guides import image_sources, merge, text_sources
+from hydra_rag.training.guides import asked_in_image, asked_in_text, image_sources, merge, text_sources
 from hydra_rag.training.language_stage import forward
 from hydra_rag.training.packing import pack
 from hydra_rag.training.retrieval_data import Alignment, draw_batch
@@ -31,6 +31,17 @@ def test_text_is_found_wherever_it_stands_and_both_kinds_are_merged() -> None:
     assert text_sources("x", "ab", 0) == []
     assert merge(places, [frozenset({1}), frozenset()]) == [{1, 10, 14}, {11, 15}]
     assert merge([], places) == places
+
+
+def test_words_of_the_question_are_found_on_the_page() -> None:
+    words = [
+        Word("Delivery:", Box(0, 4, 60, 20)),
+        Word("Oslo", Box(70, 4, 100, 20)),
+        Word("When", Box(128, 4, 159, 20)),
+    ]
+    question = "When was it delivered?"
+    assert asked_in_image(question, words, 1, 6, 10) == {20: {10, 11}}
+    assert asked_in_text(question, "Delivery: Oslo", 100) == {20: set(range(100, 108))}
 
 
 def test_words_that_do_not_spell_the_answer_leave_the_whole_box() -> None:
@@ -76,12 +87,12 @@ def test_guided_loss_teaches_the_attention_to_look_there() -> None:
     looks = []
     for _ in range(12):
         loss, stats = forward(model, batch, train_vision=False, guide=1.0)
-        looks.append(stats["look"])
+        looks.append(stats["first"])
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
     plain, stats = forward(model, batch, train_vision=False)
-    assert "look" not in stats
+    assert "first" not in stats
     assert torch.isfinite(plain)
     assert looks[-1] > 2 * looks[0]
 
