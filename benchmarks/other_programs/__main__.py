@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.other_programs.browser import Browser, open_browser
@@ -75,12 +76,14 @@ def _fitting(browser: Browser, name: str, layout: str, seed: str, dpi: int) -> M
     raise RuntimeError(f"No page of the layout {layout} fitted.")
 
 
-def lookalikes(browser: Browser, out: Path, seed: str, count: int, dpi: int) -> None:
+def lookalikes(
+    browser: Browser, out: Path, seed: str, count: int, dpi: int, templates: Sequence[str] = TEMPLATES
+) -> None:
     """Pages that differ in their values alone, template by template, and queries that name one of them."""
     folder = Folder(out)
     made: list[Made] = []
-    for t, template in enumerate(TEMPLATES):
-        each = count // len(TEMPLATES) + (t < count % len(TEMPLATES))
+    for t, template in enumerate(templates):
+        each = count // len(templates) + (t < count % len(templates))
         if template in WRITERS:
             made += _alike_office(template, f"{seed} {t}", each, dpi)
         else:
