@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra_rag.nano.build import CELL
 from hydra_rag.training.documents import LAYOUTS, MadePage, make_page
-from hydra_rag.training.documents.concepts import absent_question, shares_words
+from hydra_rag.training.documents.absent import absent_question
 from hydra_rag.training.text_source import held_out
 
 
@@ -22,13 +22,8 @@ def page_record(
         {"question": f.questions[0], "answer": f.answer, "boxes": [list(b) for b in f.boxes], "kind": f.kind}
         for f in facts if sum(f.questions[0] in g.questions for g in page.facts) == 1
     ]  # fmt: skip
-    if rng.random() < 0.5:
-        taken = {label.lower() for label in page.labels} | {
-            q.lower().strip("?. ") for f in page.facts for q in f.questions
-        }
-        question = absent_question(rng, taken)
-        if not shares_words(question, taken):
-            questions.append({"question": question, "answer": None, "boxes": [], "kind": "absent"})
+    if rng.random() < 0.5 and (question := absent_question(rng, page)):
+        questions.append({"question": question, "answer": None, "boxes": [], "kind": "absent"})
     return {
         "image": name,
         "words": [{"text": w.text, "box": list(w.box)} for w in page.words],

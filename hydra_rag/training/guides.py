@@ -79,9 +79,10 @@ def merge(first: Sources, second: Sources) -> Sources:
 
 #: Question words without a place on the page.
 _IDLE = frozenset(
-    """what which when where who whom whose how much many long does did the for and was were are has have had this that with from page
-    please tell give
-find say says would like know""".split()
+    (
+        "what which when where who whom whose how much many long does did the for and was were are has have "
+        "had this that with from page please tell give find say says would like know"
+    ).split()
 )
 _WORD = re.compile(r"[^\W_][\w'-]*[^\W_]", re.UNICODE)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hydra_rag.prompts import NOT_FOUND_TEXT, ask_prompt
 from hydra_rag.training.documents import make_page
-from hydra_rag.training.documents.concepts import absent_question
+from hydra_rag.training.documents.absent import absent_question
 from hydra_rag.training.samples import text_lines
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def try_refusals(model: HydraModel, *, pages: int, seed: int, text: bool) -> lis
         if not page.facts:
             continue
         fact = rng.choice(page.facts)
-        taken = {label.lower() for label in page.labels}
+        missing = absent_question(rng, page)
         shown = text_lines(page, rng, 200) if text else None
-        if shown is not None and fact.answer not in shown:
+        if missing is None or (shown is not None and fact.answer not in shown):
             continue
-        for question, present in ((rng.choice(fact.questions), True), (absent_question(rng, taken), False)):
+        for question, present in ((rng.choice(fact.questions), True), (missing, False)):
             out.append(Trial(_margin(model, page.image, ask_prompt(question, shown), first), present))
     return out
 

@@ -21,7 +21,7 @@ from hydra_rag.prompts import NOT_FOUND_TEXT, READ_PROMPT
 from hydra_rag.training.blocks import Recipe, draw_block, patchify
 from hydra_rag.training.canvas import Run, degrade
 from hydra_rag.training.documents import MadePage, make_page
-from hydra_rag.training.documents.concepts import absent_question, shares_words
+from hydra_rag.training.documents.absent import absent_question
 from hydra_rag.training.documents.page import Fact
 from hydra_rag.training.guides import (
     Sources,
@@ -113,14 +113,10 @@ def page_branches(
     for fact in facts[:count]:
         question = _typed(rng, rng.choice(fact.questions), page)
         out.append(branch(question, fact.answer, fact.kind, locate(fact), find(question)))
-    taken = {label.lower() for label in page.labels} | {
-        q.lower().strip("?. ") for f in page.facts for q in f.questions
-    }
     for _ in range(max(1, round(count * absent))):
-        if rng.random() < 0.8:
-            question = absent_question(rng, taken)
-            if not shares_words(question, taken):
-                out.append(branch(_typed(rng, question, page), NOT_FOUND_TEXT, "absent"))
+        if rng.random() < 0.8 and (missing := absent_question(rng, page)):
+            question = _typed(rng, missing, page)
+            out.append(branch(question, NOT_FOUND_TEXT, "absent", asked=find(question)))
     return out
 
 

@@ -274,21 +274,3 @@ def draw_field(rng: random.Random, taken: set[str]) -> tuple[str, str, list[str]
             questions.append(rng.choice(whole))
         return label, value, questions
     return "Note", t.code(rng), ["What is the note?"]
-
-
-_QUESTION_WORDS = frozenset(
-    """what which when where whose does have give given tell please find there much many this that from with
-    listed shown stand stands state says said name""".split()
-)
-
-
-def absent_question(rng: random.Random, taken: set[str]) -> str:
-    """A question for a field that the page does not have."""
-    return rng.choice(draw_field(rng, set(taken))[2])
-
-
-def shares_words(question: str, taken: set[str]) -> bool:
-    """Whether ``question`` names something of ``taken`` (lower-case labels and questions of a page), so that
-    the page may answer it after all."""
-    words = {w for w in question.lower().strip("?.").split() if len(w) > 3} - _QUESTION_WORDS
-    return any(words & set(label.split()) for label in taken)
