@@ -15,12 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hydra_rag.errors import UsageError
 from hydra_rag.geometry import Box
 from hydra_rag.saliency.maps import SaliencyMap
-from hydra_rag_agents.pictures import Caption, card, heat_overlay, page_picture, zoom_crop
+from hydra_rag_agents.pictures import (
+    Caption,
+    Cells,
+    card,
+    heat_overlay,
+    map_cells,
+    page_picture,
+    zoom_crop,
+)
 from hydra_rag_agents.ports import Library, Reader
 from hydra_rag_agents.state import Citation, PageId
 
@@ -32,9 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["gaze_strength", "similarity_strength", "write_explanation"]
 
 
-def similarity_strength(
-    library: Library, reader: Reader, text: str, page: PageId
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]] | None:
+def similarity_strength(library: Library, reader: Reader, text: str, page: PageId) -> Cells | None:
     """How much each stored cell of a page is like ``text``: (0 to 1 [n], boxes [n, 4]) or ``None``."""
     from hydra_rag.evidence import evidence_map
 
@@ -102,16 +107,12 @@ def write_explanation(
     return report
 
 
-def gaze_strength(
-    result: AskResult, page: PageId, size: tuple[int, int]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]] | None:
+def gaze_strength(result: AskResult, page: PageId, size: tuple[int, int]) -> Cells | None:
     """The map of the turn's look at ``page``, as :func:`similarity_strength` gives it; ``None`` without."""
     for step in result.steps:
         spots = [PageId(p["document_id"], p["page"]) for p in step.detail.get("pages", ())]
         if "look" in step.detail and spots == [page]:
-            found = SaliencyMap.from_json(step.detail["look"]["map"])
-            strength = found.values / found.values.max()
-            return strength.astype(np.float32), np.array(found.grid.boxes(*size), np.int64)
+            return map_cells(SaliencyMap.from_json(step.detail["look"]["map"]), size)
     return None
 
 

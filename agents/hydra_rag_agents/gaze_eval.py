@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hydra_rag.saliency.calibrate import Sample
     from hydra_rag.saliency.calibration import Calibration
     from hydra_rag.values import MultiVector
+    from hydra_rag_agents.gaze_pictures import GazePictures
 
 __all__ = ["GazeFigures", "boxed_samples", "gaze_table", "gaze_targets", "table_markdown"]
 
@@ -112,17 +113,19 @@ def gaze_table(
     methods: Sequence[str] | None = None,
     calibration: Calibration | None = None,
     image_tokens: int | None = None,
+    pictures: GazePictures | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Every method with no filter, each filter alone, and the filters in use ("calibrated").
 
     ``{"rows": [{"method", "filter", **figures}], "samples", "model", "layers", "generic"}``; best first by
-    pointing. Methods that need a retrieval adapter are left out where there is none.
+    pointing. Methods that need a retrieval adapter are left out where there is none. ``pictures`` gets the
+    map of the default method with the filters in use.
     """
     from hydra_rag.saliency.boxes import propose
     from hydra_rag.saliency.calibration import calibration_for
     from hydra_rag.saliency.filters import DEFAULT_FILTERS, FILTERS, find_filters, saliency
-    from hydra_rag.saliency.methods import METHODS, find_method
+    from hydra_rag.saliency.methods import DEFAULT, METHODS, find_method
     from hydra_rag.saliency.probes import record
     from hydra_rag.saliency.scores import box_scores, map_scores
 
@@ -147,6 +150,8 @@ def gaze_table(
                 boxes = [region.box for region in propose(found, *image.size)]
                 both = map_scores(found, truth, *image.size) | box_scores(boxes, truth, *image.size)
                 scores.setdefault((method.name, name), []).append(both)
+                if pictures is not None and (method.name, name) == (DEFAULT, "calibrated"):
+                    pictures.take(image, asked.question, found, truth, boxes)
         if progress is not None:
             progress(done, len(targets))
     rows: list[dict[str, Any]] = [

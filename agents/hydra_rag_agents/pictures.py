@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,12 @@ from hydra_rag.geometry import Box
 if TYPE_CHECKING:
     from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["Caption", "card", "heat_overlay", "page_picture", "zoom_crop"]
+    from hydra_rag.saliency.maps import SaliencyMap
+
+__all__ = ["Caption", "Cells", "card", "heat_overlay", "map_cells", "page_picture", "zoom_crop"]
+
+#: How much each box of a page matters (0 to 1) [n], and the boxes [n, 4].
+Cells: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]
 
 _INK = (24, 28, 38)
 _MUTED = (104, 112, 128)
@@ -61,6 +66,12 @@ def heat_overlay(
     # Multiply keeps dark print dark under the colour.
     mixed = base * (1 - alpha) + alpha * (0.35 * colours + 0.65 * base * colours / 255)
     return Image.fromarray(mixed.clip(0, 255).astype(np.uint8))
+
+
+def map_cells(found: SaliencyMap, size: tuple[int, int]) -> Cells:
+    """A map as :func:`heat_overlay` draws it: (0 to 1 per cell [n], cells as boxes [n, 4] in page pixels)."""
+    strength = found.values / found.values.max()
+    return strength.astype(np.float32), np.array(found.grid.boxes(*size), np.int64)
 
 
 def page_picture(page: Image.Image, boxes: Sequence[Box], gazes: Sequence[Box] = ()) -> Image.Image:

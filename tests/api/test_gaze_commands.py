@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_agents.gate import Gate
@@ -38,7 +39,9 @@ def test_a_calibration_lands_beside_the_adapter(
     assert ran.json["path"] == str(path)
     assert json.loads(path.read_text(encoding="utf-8"))["layers"] == ran.json["layers"]
     out = tmp_path / "table.md"
-    ran = command("model", "gaze", folder, "--model", model, "--out", out, "--json")
+    pictures = tmp_path / "images"
+    options = ["--out", out, "--pictures", pictures, "--shown", 1]
+    ran = command("model", "gaze", folder, "--model", model, *options, "--json")
     assert ran.code == 0, ran.err
     table = ran.json
     assert table["layers"] == json.loads(path.read_text(encoding="utf-8"))["layers"]
@@ -46,7 +49,11 @@ def test_a_calibration_lands_beside_the_adapter(
     pairs = {(row["method"], row["filter"]) for row in table["rows"]}
     assert {("contrast", "none"), ("plain", "calibrated"), ("maxsim", "blank")} <= pairs
     assert len(pairs) == len(table["rows"])
-    assert out.read_text(encoding="utf-8").count("\n| ") == 2 + len(pairs)
+    written = out.read_text(encoding="utf-8")
+    assert written.count("\n| ") == 2 + len(pairs)
+    assert written.endswith("![Total?](images/look-1.png)\n")
+    with Image.open(pictures / "look-1.png") as drawn:
+        assert drawn.width == 420
 
 
 def test_a_gate_is_chosen_from_answered_questions_and_used_from_then_on(

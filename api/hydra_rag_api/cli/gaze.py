@@ -82,13 +82,20 @@ def register(group: typer.Typer) -> None:
         out: Annotated[
             Path | None, typer.Option("--out", dir_okay=False, help="Also write the table as Markdown.")
         ] = None,
+        pictures: Annotated[
+            Path | None,
+            typer.Option("--pictures", file_okay=False, help="Also draw some of the maps, small, into it."),
+        ] = None,
+        shown: Annotated[int, typer.Option("--shown", min=1, help="So many pictures.")] = 6,
     ) -> None:
         """Compare every way to find where the model looks, with every filter, on pages with boxes."""
         from hydra_rag_agents.gaze_eval import gaze_table, table_markdown
+        from hydra_rag_agents.gaze_pictures import GazePictures
 
+        drawn = GazePictures(pictures, shown) if pictures is not None else None
         with cli.model() as model, page_progress(cli.out, "Looks") as tell:
-            table = gaze_table(folder, model, limit=limit, progress=tell)
+            table = gaze_table(folder, model, limit=limit, pictures=drawn, progress=tell)
         text = table_markdown(table)
         if out is not None:
-            out.write_text(text, encoding="utf-8")
+            out.write_text(text + (drawn.markdown(out) if drawn is not None else ""), encoding="utf-8")
         cli.out.result(table, lambda console: console.print(text, markup=False))
