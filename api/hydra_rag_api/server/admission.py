@@ -64,17 +64,9 @@ class Admission:
         self.refused = 0
 
     def enter(self, tenant: str) -> Place:
-        """A place, or one in the line, from now on. Raises :class:`ApiError` 429 (this tenant asks too much)
-        or 503 (full, or stopping) at once."""
-        if self._closed:
-            raise self._stopping()
-        if self._held.get(tenant, 0) >= self._per_tenant:
-            raise self._refusal(
-                429, "rate_limited", "Too many questions at once: wait for some of them to end."
-            )
+        """A place, or one in the line, from now on. Raises as :meth:`check` does."""
+        self.check(tenant)
         free = self.running < self._most
-        if not free and self.waiting >= self._most_waiting:
-            raise self._refusal(503, "queue_full", "The queue of questions is full: try again later.")
         self._held[tenant] = self._held.get(tenant, 0) + 1
         place = Place(self, tenant, waits=not free)
         if free:
@@ -83,6 +75,17 @@ class Admission:
             self._lines.setdefault(tenant, deque()).append(place)
             self.waiting += 1
         return place
+
+    def check(self, tenant: str) -> None:
+        """Raises :class:`ApiError` 429 (this tenant asks too much) or 503 (full, or stopping) at once."""
+        if self._closed:
+            raise self._stopping()
+        if self._held.get(tenant, 0) >= self._per_tenant:
+            raise self._refusal(
+                429, "rate_limited", "Too many questions at once: wait for some of them to end."
+            )
+        if self.running >= self._most and self.waiting >= self._most_waiting:
+            raise self._refusal(503, "queue_full", "The queue of questions is full: try again later.")
 
     def retry_after(self) -> str:
         """Seconds until a place is likely to be free, with jitter, 1 to 120."""

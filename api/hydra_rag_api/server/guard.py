@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
@@ -45,6 +46,8 @@ _HEADERS = {
 }
 _UPLOADS = {"/api/documents", "/v1/files"}
 _SAFE = {"GET", "HEAD", "OPTIONS"}
+#: Who was let in so lately may be refused, never let in, without being looked up anew.
+_RECENT_SECONDS, _MOST_RECENT = 5.0, 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,7 @@ def is_loopback(host: str) -> bool:
 class Guard:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app, self.services = app, services
+        self._recent: OrderedDict[str | None, tuple[Principal, float]] = OrderedDict()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -117,6 +121,7 @@ class Guard:
             declared = headers.get("content-length", "0")
             if declared.isdigit() and int(declared) > limit:
                 raise _too_large(limit)
+            self._check_queue(scope, headers)
             scope.setdefault("state", {})["principal"] = await self._principal(scope, headers)
             await self.app(scope, counted, marked)
         except Exception as error:
@@ -158,6 +163,14 @@ class Guard:
             if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
                 raise ApiError(403, "cross_origin", "Requests from other sites' pages are refused.")
 
+    def _check_queue(self, scope: Scope, headers: Headers) -> None:
+        """Refuse a question that finds no place before it costs anything: no thread, no reading of what was
+        sent. Only for those who were let in a moment ago; whoever gets in is looked up as always."""
+        if scope["method"] == "POST" and scope["path"] in self.services.question_paths:
+            known = self._recent.get(_token(headers)[0])
+            if known is not None and time.monotonic() - known[1] < _RECENT_SECONDS:
+                self.services.admission.check(known[0].tenant)
+
     async def _principal(self, scope: Scope, headers: Headers) -> Principal | None:
         """Who asks; ``None`` on public paths. Raises 401."""
         path, services = scope["path"], self.services
@@ -167,17 +180,24 @@ class Guard:
             return None
         known = await anyio.to_thread.run_sync(self._look_up, token)
         if isinstance(known, str):
-            return Principal(known, by)
+            return self._remember(token, Principal(known, by))
         if public:
             return None
         if known:
-            return Principal(services.rag.tenant, "open")
+            return self._remember(token, Principal(services.rag.tenant, "open"))
         raise ApiError(
             401,
             "invalid_api_key",
             "A valid API key is needed: send it as 'Authorization: Bearer KEY'.",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+    def _remember(self, token: str | None, who: Principal) -> Principal:
+        self._recent.pop(token, None)
+        self._recent[token] = who, time.monotonic()
+        if len(self._recent) > _MOST_RECENT:
+            self._recent.popitem(last=False)
+        return who
 
     def _look_up(self, token: str | None) -> str | bool:
         """The key's tenant; else whether one may come in without."""

@@ -62,6 +62,8 @@ class Services:
         #: Paths that need no key; the web page adds its own.
         self.public_paths: set[str] = {"/healthz", "/readyz", "/health", "/version"}
         self.public_prefixes: set[str] = set()
+        #: Where a POST is a question, which needs a place in the queue.
+        self.question_paths = frozenset({"/api/ask", "/v1/chat/completions", "/v1/responses"})
         #: Where a browser without a key is sent, when the web page has such a place.
         self.login_path: str | None = None
         #: (document id, page, box or None) -> path where a person sees that place; the page sets its own.

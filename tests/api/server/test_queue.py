@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import pytest
 
+from hydra_rag.store import keys
 from hydra_rag_api.server.admission import Admission
 from hydra_rag_api.server.errors import ApiError
+from hydra_rag_api.server.guard import Guard
 from hydra_rag_api.server.limits import ServerSettings
 from tests.api.server.conftest import Server, SlowReader, fixed, make_rag
 
@@ -65,6 +70,36 @@ def test_waiting_has_an_end_and_a_closed_door_refuses_those_in_line() -> None:
         assert (door.running, door.waiting) == (0, 0)
 
     asyncio.run(scene())
+
+
+def test_a_refusal_of_somebody_known_costs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No look-up in the store, and what was sent is not read; whoever is not known is looked up first."""
+    rag = make_rag(tmp_path / "store")
+    key = keys.create_key(rag.store, "acme", "test").secret
+    with Server(rag, ServerSettings(chat_running=1, chat_waiting=1)) as running, running.client() as client:
+        door = running.services.admission
+        monkeypatch.setattr(door, "running", door._most)
+        monkeypatch.setattr(door, "_most_waiting", 0)
+        looked_up: list[str | None] = []
+        real = Guard._look_up
+        monkeypatch.setattr(
+            Guard, "_look_up", lambda self, token: looked_up.append(token) or real(self, token)
+        )
+
+        def ask(token: str, **more: Any) -> httpx2.Response:
+            return client.post("/v1/chat/completions", headers={"Authorization": f"Bearer {token}"}, **more)
+
+        assert ask("hyd_wrong", json={}).status_code == 401
+        good = {"model": "hydra-rag", "messages": [{"role": "user", "content": "What?"}]}
+        assert ask(key, json=good).status_code == 503
+        assert looked_up == ["hyd_wrong", key]
+        for content in (b"no json", b"x" * (5 << 20), json.dumps(good).encode()):
+            refused = ask(key, content=content)
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "queue_full")
+            assert int(refused.headers["retry-after"]) >= 1
+        assert ask("hyd_wrong", json=good).status_code == 401
+        assert client.get("/v1/models", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+        assert looked_up[2:] == ["hyd_wrong", key]
 
 
 def test_a_full_server_refuses_over_http_and_goes_on(tmp_path: Path) -> None:
