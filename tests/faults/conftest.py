@@ -8,14 +8,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from hydra_rag.store import Store
+from tests.faults import workload
+from tests.faults.checker import wrong
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -29,11 +33,11 @@ def long_run() -> bool:
     return os.environ.get("HYDRA_RAG_TEST_LONG") == "1"
 
 
-def sample(points: int, wanted: int) -> list[int]:
-    """Fault points 1 … ``points``: all in a long run, else ``wanted`` spread evenly."""
-    if long_run() or points <= wanted:
-        return list(range(1, points + 1))
-    return sorted({1 + round(i * (points - 1) / (wanted - 1)) for i in range(wanted)})
+def sample(points: Sequence[T], wanted: int, *, whole: bool = True) -> list[T]:
+    """All points in a long run (unless ``whole`` is false), else ``wanted`` spread evenly."""
+    if (whole and long_run()) or len(points) <= wanted:
+        return list(points)
+    return [points[i] for i in sorted({round(n * (len(points) - 1) / (wanted - 1)) for n in range(wanted)})]
 
 
 class Zygote:
@@ -47,14 +51,21 @@ class Zygote:
         )
 
     def run(
-        self, root: Path, *, at: int = 0, action: str = "kill", mutant: str | None = None
+        self,
+        root: Path,
+        *,
+        at: int = 0,
+        action: str = "kill",
+        mutant: str | None = None,
+        until: int | None = None,
     ) -> dict[str, Any]:
-        """Run the workload in ``root``; the fault comes at call ``at`` (0: never)."""
+        """Run the workload's steps before ``until`` in ``root``; the fault comes at call ``at`` (0: never)."""
         root.mkdir(parents=True, exist_ok=True)
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
-        stdin.write(json.dumps({"root": str(root), "at": at, "action": action, "mutant": mutant}) + "\n")
+        job = {"root": str(root), "at": at, "action": action, "mutant": mutant, "until": until}
+        stdin.write(json.dumps(job) + "\n")
         stdin.flush()
         answer: dict[str, Any] = json.loads(stdout.readline())
         return answer
@@ -74,31 +85,78 @@ def zygote() -> Iterator[Zygote]:
     made.close()
 
 
+@dataclass(frozen=True)
+class Point:
+    """Call ``at`` of step ``step`` of the workload, begun in a copy of ``before``."""
+
+    step: int
+    at: int
+    name: str
+    before: Path
+
+    def __str__(self) -> str:
+        return f"call {self.at} ({self.name}) of {workload.STEPS[self.step].name!r}"
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The workload, step by step: a folder as it was before each, and the calls that write in it."""
+
+    folders: list[Path]
+    logs: list[list[str]]
+
+    @property
+    def points(self) -> list[Point]:
+        return [
+            Point(step, at, name, self.folders[step])
+            for step, log in enumerate(self.logs)
+            for at, name in enumerate(log, 1)
+        ]
+
+
+def placed(memory: Path, source: Path | None) -> Path:
+    """A copy of ``source`` where everything runs (documents know their paths), in place of the one before."""
+    place = memory / "run"
+    shutil.rmtree(place, ignore_errors=True)
+    if source is not None:
+        shutil.copytree(source, place)
+    return place
+
+
+def record(zygote: Zygote, memory: Path, name: str, start: Path, mutant: str | None = None) -> Stages:
+    """Run the workload step by step from ``start``, keeping the state before every step."""
+    folders, logs = [start], []
+    for step in range(len(workload.STEPS)):
+        root = placed(memory, folders[-1])
+        answer = zygote.run(root, mutant=mutant, until=step + 1)
+        assert (answer["status"], answer["error"]) == (0, "")
+        if mutant is None:
+            assert workload.acknowledged(root) == step + 1
+            assert wrong(root) == []
+        folders.append(memory / name / str(step + 1))
+        shutil.copytree(root, folders[-1])
+        logs.append(answer["log"])
+    return Stages(folders[:-1], logs)
+
+
 @pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty store, made once: making one is attacked by a test of its own."""
-    folder = tmp_path_factory.mktemp("template")
-    Store.open(folder / "store").close()
-    return folder
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder in memory where there is a memory file system: killing a process does not need a disk."""
+    shared = Path("/dev/shm")
+    base = Path(tempfile.mkdtemp(dir=shared if shared.is_dir() else tmp_path_factory.mktemp("faults")))
+    yield base
+    shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def stages(zygote: Zygote, memory: Path) -> Stages:
+    """From an empty store, made once: making one is attacked by a test of its own."""
+    start = memory / "empty"
+    Store.open(start / "store").close()
+    return record(zygote, memory, "stages", start)
 
 
 @pytest.fixture
-def fresh(tmp_path: Path, template: Path) -> Iterator[Any]:
-    """``fresh(n)``: a new folder with an empty store; the one before it is deleted.
-
-    In memory where there is a memory file system: killing a process does not need a disk.
-    """
-    memory = Path("/dev/shm")
-    base = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else tmp_path))
-    made: list[Path] = []
-
-    def make(number: int, *, store: bool = True) -> Path:
-        for folder in made:
-            shutil.rmtree(folder, ignore_errors=True)
-        made.append(base / f"run{number}")
-        if store:
-            shutil.copytree(template, made[-1])
-        return made[-1]
-
-    yield make
-    shutil.rmtree(base, ignore_errors=True)
+def fresh(memory: Path) -> Callable[[Path | None], Path]:
+    """``fresh(folder)``: a copy of it (``None``: a name where nothing is); the one before it is deleted."""
+    return lambda source=None: placed(memory, source)

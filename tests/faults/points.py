@@ -34,6 +34,7 @@ class Points:
         self.log: list[str] = []
         self.dirty: set[str] = set()
         self.unnamed: set[str] = set()
+        self._recall()
         self.no_fsync = self.no_folder_fsync = False
 
     def hit(self, name: str, *, can_fail: bool = True) -> None:
@@ -49,9 +50,20 @@ class Points:
         return 1_000_000 if self.action == "ENOSPC" else 1
 
     def die(self) -> None:
-        with REAL_OPEN(self.root + ".cut", "w") as out:
-            json.dump({"dirty": sorted(self.dirty), "unnamed": sorted(self.unnamed)}, out)
+        self.save()
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def save(self) -> None:
+        """What a power cut would take now, for :func:`cut_power` and for runs that go on from here."""
+        cut = [os.path.relpath(name, self.root) for name in sorted(self.dirty)]
+        gone = [os.path.relpath(name, self.root) for name in sorted(self.unnamed)]
+        with REAL_OPEN(self.root + ".cut", "w") as out:
+            json.dump({"dirty": cut, "unnamed": gone}, out)
+
+    def _recall(self) -> None:
+        if os.path.exists(self.root + ".cut"):
+            known = json.loads(Path(self.root + ".cut").read_text())
+            self.dirty, self.unnamed = ({f"{self.root}/{n}" for n in known[k]} for k in ("dirty", "unnamed"))
 
     def inside(self, path: Any) -> bool:
         return isinstance(path, str | Path) and str(path).startswith(self.root + os.sep)
@@ -122,7 +134,11 @@ def cut_power(root: Path) -> None:
     Unsynced files lose their content; files whose name was not made durable are gone. The database's own
     files are left to SQLite's own promises.
     """
-    lost = json.loads(Path(f"{root}.cut").read_text())
+    memory = Path(f"{root}.cut")
+    lost = {
+        kind: [str(root / name) for name in names] for kind, names in json.loads(memory.read_text()).items()
+    }
+    memory.unlink()
     for name in lost["dirty"]:
         if os.path.exists(name) and "hydra.db" not in name:
             os.truncate(name, 0)

@@ -10,97 +10,95 @@ import pytest
 from hydra_rag.errors import StoreError
 from tests.faults import mutants, workload
 from tests.faults.checker import wrong
-from tests.faults.conftest import Zygote, long_run, sample
+from tests.faults.conftest import Point, Stages, Zygote, long_run, record, sample
 from tests.faults.points import cut_power
 
 Fresh = Callable[..., Path]
 
 
-def count_points(zygote: Zygote, root: Path, mutant: str | None = None) -> int:
-    answer = zygote.run(root, mutant=mutant)
-    assert (answer["status"], answer["error"]) == (0, "")
-    if mutant is None:
-        assert wrong(root) == []
-        assert workload.acknowledged(root) == len(workload.STEPS)
-    return int(answer["count"])
-
-
-def killed(zygote: Zygote, root: Path, at: int, mutant: str | None = None) -> bool:
-    """Whether call ``at`` was reached. Two threads write pages, so runs differ by a few calls, and one may
-    be over before its last points; then it must have ended well.
+def killed(zygote: Zygote, root: Path, point: Point, mutant: str | None = None) -> bool:
+    """Whether the call was reached. Two threads write pages, so runs differ by a few calls, and one may be
+    over before its last points; then it must have ended well.
     """
-    answer = zygote.run(root, at=at, mutant=mutant)
+    answer = zygote.run(root, at=point.at, mutant=mutant, until=point.step + 1)
     if answer["status"] == 0:
         assert answer["error"] == ""
-        assert int(answer["count"]) < at
+        assert int(answer["count"]) < point.at
         return False
     assert answer["status"] == -9
     return True
 
 
-def test_killed_anywhere_nothing_acknowledged_is_lost(zygote: Zygote, fresh: Fresh) -> None:
-    points = count_points(zygote, fresh(0))
-    assert points >= 200
+def goes_on(zygote: Zygote, root: Path, point: Point, number: int) -> None:
+    """The interrupted step can be completed; every tenth time all that follow it, too."""
+    until = len(workload.STEPS) if number % 10 == 0 else point.step + 1
+    answer = zygote.run(root, until=until)
+    assert answer["error"] == "", f"the run after a fault at {point} did not complete"
+    assert workload.acknowledged(root) == until
+    assert wrong(root) == [], f"in the run after a fault at {point}"
+
+
+def test_killed_anywhere_nothing_acknowledged_is_lost(zygote: Zygote, stages: Stages, fresh: Fresh) -> None:
+    assert len(stages.points) >= 300
     kills = 0
-    for at in sample(points, 8):
-        root = fresh(at)
-        kills += killed(zygote, root, at)
-        assert wrong(root) == [], f"after a kill at call {at} of {points}"
-        assert zygote.run(root)["error"] == "", f"the run after a kill at call {at} did not complete"
-        assert workload.acknowledged(root) == len(workload.STEPS)
-        assert wrong(root) == [], f"in the run after a kill at call {at}"
-    assert kills >= 6
+    for number, point in enumerate(sample(stages.points, 10)):
+        root = fresh(point.before)
+        kills += killed(zygote, root, point)
+        assert wrong(root) == [], f"after a kill at {point}"
+        goes_on(zygote, root, point, number)
+    assert kills >= (300 if long_run() else 8)
 
 
-def test_killed_while_the_store_is_made(zygote: Zygote, fresh: Fresh) -> None:
-    whole = count_points(zygote, fresh(0, store=False))
-    making = whole - count_points(zygote, fresh(0))
-    for at in sample(making + 1, 3):
-        root = fresh(at, store=False)
-        killed(zygote, root, at)
+def test_killed_while_the_store_is_made(zygote: Zygote, memory: Path, fresh: Fresh) -> None:
+    answer = zygote.run(fresh(), until=1)
+    assert (answer["status"], answer["error"]) == (0, "")
+    points = [Point(0, at, name, memory) for at, name in enumerate(answer["log"], 1)]
+    for number, point in enumerate(sample(points, 3)):
+        root = fresh()
+        killed(zygote, root, point)
         assert wrong(root) == []
-        assert zygote.run(root)["error"] == ""
-        assert wrong(root) == []
+        goes_on(zygote, root, point, number)
 
 
-def test_power_lost_anywhere_nothing_acknowledged_is_lost(zygote: Zygote, fresh: Fresh) -> None:
-    points = count_points(zygote, fresh(0))
+def test_power_lost_anywhere_nothing_acknowledged_is_lost(
+    zygote: Zygote, stages: Stages, fresh: Fresh
+) -> None:
     kills = 0
-    for at in sample(points, 6):
-        root = fresh(at)
-        kills += killed(zygote, root, at)
+    for number, point in enumerate(sample(stages.points, 8)):
+        root = fresh(point.before)
+        kills += killed(zygote, root, point)
         cut_power(root / "store")
-        assert wrong(root) == [], f"after a power cut at call {at} of {points}"
-        assert zygote.run(root)["error"] == ""
-        assert wrong(root) == []
-    assert kills >= 4
+        assert wrong(root) == [], f"after a power cut at {point}"
+        goes_on(zygote, root, point, number)
+    assert kills >= (300 if long_run() else 6)
 
 
 @pytest.mark.parametrize("action", ["EIO", "ENOSPC"])
-def test_a_failing_disk_is_reported_and_nothing_is_lost(zygote: Zygote, fresh: Fresh, action: str) -> None:
-    points = count_points(zygote, fresh(0))
+def test_a_failing_disk_is_reported_and_nothing_is_lost(
+    zygote: Zygote, stages: Stages, fresh: Fresh, action: str
+) -> None:
     failed = 0
-    for at in sample(points, 5):
-        root = fresh(at)
-        answer = zygote.run(root, at=at, action=action)
+    for number, point in enumerate(sample(stages.points, 6)):
+        root = fresh(point.before)
+        answer = zygote.run(root, at=point.at, action=action, until=point.step + 1)
         assert answer["status"] == 0, "the process must live"
         failed += bool(answer["error"])
-        assert wrong(root) == [], f"after {action} at call {at} of {points}: {answer['error'][-300:]}"
-        assert zygote.run(root)["error"] == ""
-        assert wrong(root) == []
+        assert wrong(root) == [], f"after {action} at {point}: {answer['error'][-300:]}"
+        goes_on(zygote, root, point, number)
     assert failed, "no point made the workload fail"
 
 
 @pytest.mark.parametrize("name", sorted(mutants.MUTANTS))
-def test_without_the_safeguard_the_checks_turn_red(zygote: Zygote, fresh: Fresh, name: str) -> None:
-    points = count_points(zygote, fresh(0), mutant=name)
+def test_without_the_safeguard_the_checks_turn_red(
+    zygote: Zygote, stages: Stages, memory: Path, fresh: Fresh, name: str
+) -> None:
+    mutated = record(zygote, memory, name, stages.folders[0], mutant=name)
     # Around every commit is where the order of things shows.
-    log = zygote.run(fresh(1), mutant=name)["log"]
-    interesting = [i for i, call in enumerate(log, 1) if call in ("committed", "commit")]
-    caught = []
-    for at in [*interesting, *(sample(points, 10) if long_run() else ())]:
-        root = fresh(100 + at)
-        killed(zygote, root, at, mutant=name)
+    points = [p for p in mutated.points if p.name in ("committed", "commit")]
+    caught = ""
+    for point in points + (sample(mutated.points, 10, whole=False) if long_run() else []):
+        root = fresh(point.before)
+        killed(zygote, root, point, mutant=name)
         if name in mutants.NEED_POWER_CUT:
             cut_power(root / "store")
         try:
@@ -108,6 +106,6 @@ def test_without_the_safeguard_the_checks_turn_red(zygote: Zygote, fresh: Fresh,
         except StoreError as error:
             found = [error.message]
         if found:
-            caught.append((at, found[0]))
+            caught = f"{point}: {found[0]}"
             break
-    assert caught, f"the mutant {name} was not noticed at any of {len(interesting)} commits"
+    assert caught, f"the mutant {name} was not noticed at any of {len(points)} commits"

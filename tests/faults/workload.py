@@ -90,10 +90,10 @@ STEPS = (
 )
 
 
-def run(root: Path) -> None:
-    """All steps in ``root`` (``store``, ``sources``, ``acks``), after those already acknowledged."""
+def run(root: Path, until: int | None = None) -> None:
+    """The steps before ``until`` that are not acknowledged, in ``root`` (``store``, ``sources``, ``acks``)."""
     hydra_rag_indexing.files.load.load_pages = library.load_pages  # type: ignore[assignment]
-    for step in STEPS[acknowledged(root) :]:
+    for step in STEPS[acknowledged(root) : until]:
         step.do(root / "store", root / "sources")
         handle = os.open(root / "acks", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.write(handle, f"{step.name}\n".encode())

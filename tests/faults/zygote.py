@@ -1,6 +1,7 @@
 """A small process that forks workloads: everything is imported once, each fault point costs a fork.
 
-Reads JSON lines ``{"root", "at", "action", "mutant"}``, answers ``{"status", "count", "log", "error"}``.
+Reads JSON lines ``{"root", "at", "action", "mutant", "until"}``, answers
+``{"status", "count", "log", "error"}``.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -25,21 +27,24 @@ from tests.faults import mutants, workload
 from tests.faults.points import Points
 
 
-def child(root: Path, at: int, action: str, mutant: str | None) -> None:
+def child(root: Path, at: int, action: str, mutant: str | None, until: int | None) -> None:
     points = Points(root / "store", at, action)
     if mutant is not None:
         mutants.MUTANTS[mutant](points)
     points.install()
     error = ""
     try:
-        workload.run(root)
+        workload.run(root, until)
     except BaseException:
         error = traceback.format_exc()
+    points.save()
     with os.fdopen(os.open(root / "result", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w") as out:
         json.dump({"count": points.count, "log": points.log, "error": error}, out)
 
 
 def main() -> None:
+    with tempfile.TemporaryDirectory() as warm:
+        workload.run(Path(warm))  # what is learned the first time, every child has from the start
     for line in sys.stdin:
         job = json.loads(line)
         root = Path(job["root"])
@@ -47,7 +52,7 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             sys.stdin.close()
-            child(root, job["at"], job["action"], job["mutant"])
+            child(root, job["at"], job["action"], job["mutant"], job["until"])
             os._exit(0)
         _, status = os.waitpid(pid, 0)
         answer = {"status": os.waitstatus_to_exitcode(status), "count": 0, "log": [], "error": ""}
