@@ -59,7 +59,7 @@ class Zygote:
         mutant: str | None = None,
         until: int | None = None,
     ) -> dict[str, Any]:
-        """Run the workload's steps before ``until`` in ``root``; the fault comes at call ``at`` (0: never)."""
+        """Run the workload's steps before ``until`` in ``root``; the fault comes at call ``at`` (0: no)."""
         root.mkdir(parents=True, exist_ok=True)
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None

@@ -91,7 +91,7 @@ STEPS = (
 
 
 def run(root: Path, until: int | None = None) -> None:
-    """The steps before ``until`` that are not acknowledged, in ``root`` (``store``, ``sources``, ``acks``)."""
+    """The steps before ``until`` not yet acknowledged, in ``root`` (``store``, ``sources``, ``acks``)."""
     hydra_rag_indexing.files.load.load_pages = library.load_pages  # type: ignore[assignment]
     for step in STEPS[acknowledged(root) : until]:
         step.do(root / "store", root / "sources")
