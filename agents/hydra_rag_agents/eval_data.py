@@ -1,7 +1,8 @@
 """Evaluation folders: ``pages.jsonl`` and ``queries.jsonl`` beside page images.
 
 One line a page: ``{"image", "words": [{"text", "box"}], "questions": [{"question", "answer", "boxes"}]}``;
-one line a query: ``{"query", "image": str | null, "relevant": [image, ...]}``. A fault names its line.
+one line a query: ``{"query", "image": str | null, "relevant": [image, ...]}``, and where its image shows one
+item among many, ``"boxes"``: where that is. A fault names its line.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class EvalQuery:
     query: str
     image: str | None
     relevant: frozenset[str]
+    boxes: tuple[Box, ...] = ()
 
 
 def read_pages(folder: Path) -> list[EvalPage]:
@@ -71,8 +73,11 @@ def read_queries(folder: Path, known: set[str]) -> list[EvalQuery]:
         try:
             relevant = frozenset(str(name) for name in data["relevant"])
             image = data.get("image")
-            query = EvalQuery(str(data.get("query") or ""), None if image is None else str(image), relevant)
-        except (KeyError, TypeError) as error:
+            boxes = tuple(_box(box) for box in data.get("boxes") or ())
+            query = EvalQuery(
+                str(data.get("query") or ""), None if image is None else str(image), relevant, boxes
+            )
+        except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"{where}: {error} is missing or wrong.") from error
         if not relevant or not relevant <= known:
             raise UsageError(f"{where}: `relevant` must name images of pages.jsonl, at least one.")

@@ -2,7 +2,7 @@
 
 Answers come from pixels alone (unless asked otherwise): one page, one question, as ``ask`` would put it.
 Reading cuts lines out of the page by the boxes of its words. Retrieval ranks all pages of the folder by
-exact MaxSim, by the text search that stores use, and by both.
+exact MaxSim, by the text search that stores use, and by both (:mod:`hydra_rag_agents.retrieval_eval`).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from hydra_rag.errors import UsageError
 from hydra_rag.lines import Line, group_lines
-from hydra_rag.metrics import anls, edit_distance, exact_match, mean, ndcg, recall
-from hydra_rag.values import QueryItem
+from hydra_rag.metrics import anls, edit_distance, exact_match, mean
 from hydra_rag_agents.actions import evidence_lines
-from hydra_rag_agents.eval_data import EvalPage, EvalQuery, open_image, read_pages, read_queries
+from hydra_rag_agents.eval_data import EvalPage, open_image, read_pages, read_queries
 from hydra_rag_agents.gate_eval import GateFigures
 from hydra_rag_agents.gaze_eval import GazeFigures
 from hydra_rag_agents.memo import MemoReader
 from hydra_rag_agents.prompts import READ_PROMPT, glance_prompt, says_not_found
 from hydra_rag_agents.reader import ModelReader
+from hydra_rag_agents.retrieval_eval import retrieve
 from hydra_rag_agents.state import AskSettings, Turn
 from hydra_rag_agents.text_context import choose_lines
 
@@ -109,11 +109,12 @@ def evaluate_folder(
             reader.forget()
             if progress is not None:
                 progress(done, len(pages))
-        retrieval = _retrieve(folder, model, pages, queries, vectors, log)
+        found, own_image = retrieve(folder, model, reader, pages, queries, vectors, lambda r: _log(log, r))
     return {
         "reading": reading.report(),
         "answers": answers.report(),
-        "retrieval": retrieval,
+        "retrieval": found,
+        "own_image": own_image,
         "gaze": gaze.report(gates.report() if gates.records else None),
         "pages": len(pages),
         "model": model.name,
@@ -226,67 +227,3 @@ def _peak(query: MultiVector, page: MultiVector) -> list[int] | None:
     strength = evidence_map((query.vectors @ page.vectors.T).astype(np.float32))
     left, top, right, bottom = page.boxes[int(strength.argmax())].tolist()
     return [(left + right) // 2, (top + bottom) // 2]
-
-
-def _retrieve(
-    folder: Path,
-    model: HydraModel,
-    pages: list[EvalPage],
-    queries: list[EvalQuery],
-    vectors: dict[str, MultiVector],
-    log: TextIO,
-) -> dict[str, Any] | None:
-    if not queries:
-        return None
-    from hydra_rag.maxsim import maxsim_many
-    from hydra_rag_agents.eval_text import TextRanker
-    from hydra_rag_indexing.fusion import fuse_evidence
-
-    names = [page.image for page in pages]
-    stored = [vectors[name].vectors for name in names]
-    words = any(page.words for page in pages)
-    scores: dict[str, list[tuple[float, float]]] = {"visual": [], "text": [], "hybrid": []}
-    with TextRanker([" ".join(w.text for w in page.words) for page in pages]) as ranker:
-        for query in queries:
-            similar = maxsim_many(model.embed_queries([_item(folder, query)])[0].vectors, stored)
-            ranked = {"visual": sorted(range(len(names)), key=lambda i: (-float(similar[i]), i))}
-            if words and query.query.strip():
-                wordy = ranker.rank(query.query, len(names))
-                ranked["text"] = [key for key, _ in wordy]
-                looks = [(i, float(similar[i])) for i in ranked["visual"][:50]]
-                fused = fuse_evidence(looks, wordy[:50], ranker.ideal(query.query))
-                ranked["hybrid"] = [key for key, _ in fused]
-            for mode, order in ranked.items():
-                found = [names[i] for i in order]
-                scores[mode].append((ndcg(found, query.relevant, 5), recall(found, query.relevant, 5)))
-                _log(log, _ranks(query, mode, found))
-    return {mode: _means(values) for mode, values in scores.items()}
-
-
-def _ranks(query: EvalQuery, mode: str, found: list[str]) -> dict[str, Any]:
-    ranks = {name: found.index(name) + 1 if name in found else None for name in sorted(query.relevant)}
-    return {
-        "kind": "retrieval",
-        "query": query.query,
-        "image": query.image,
-        "mode": mode,
-        "ranks": ranks,
-        "ranked": found[:10],
-    }
-
-
-def _item(folder: Path, query: EvalQuery) -> QueryItem:
-    if query.image is None:
-        return query.query
-    image = open_image(folder, query.image)
-    return {"text": query.query, "image": image} if query.query.strip() else image
-
-
-def _means(values: list[tuple[float, float]]) -> dict[str, Any] | None:
-    if not values:
-        return None
-    return {
-        "ndcg@5": mean([v[0] for v in values]),
-        "recall@5": mean([v[1] for v in values]),
-        "n": len(values),
-    }

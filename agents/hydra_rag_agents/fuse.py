@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from hydra_rag.ranking import reciprocal_rank_fusion
-
 __all__ = ["CROP_WEIGHT", "fuse"]
 
 T = TypeVar("T", bound=Any)
@@ -16,22 +14,28 @@ CROP_WEIGHT = 2.0
 
 
 def fuse(rankings: Sequence[Sequence[T]]) -> list[T]:
-    """Reciprocal rank fusion of hits or candidates; the first ranking is that of the whole query, the others
-    of its crops. Pages are told apart by document and page number. A single ranking stays as it is."""
+    """Hits or candidates of several searches, best first; the first ranking is that of the whole query, the
+    others of its crops. Pages are told apart by document and page number. A single ranking stays as it is.
+
+    A search gives each page its place between the last score (0) and the best (1), so that a page that stands
+    out in the crop's search leads even where the whole image, which shows other things too, does not find it.
+    By ranks alone it could not: there a page in both rankings beats the best page of one. Scores are 0 to 1.
+    """
     if len(rankings) == 1:
         return list(rankings[0])
     first: dict[tuple[str, int], T] = {}
-    for ranking in rankings:
+    scores: dict[tuple[str, int], float] = {}
+    for index, ranking in enumerate(rankings):
+        weight = CROP_WEIGHT if index else 1.0
         for hit in ranking:
+            best, last = ranking[0].score, ranking[-1].score
+            part = (hit.score - last) / (best - last) if best > last else 1.0
             first.setdefault(_key(hit), hit)
-    keys = list(first)
-    number = {key: index for index, key in enumerate(keys)}
-    named = {str(i): [number[_key(hit)] for hit in ranking] for i, ranking in enumerate(rankings)}
-    weights = {name: 1.0 if name == "0" else CROP_WEIGHT for name in named}
-    fused = reciprocal_rank_fusion(named, weights=weights)
+            scores[_key(hit)] = scores.get(_key(hit), 0.0) + weight * part
+    whole = 1.0 + CROP_WEIGHT * (len(rankings) - 1)
+    order = sorted(first, key=lambda key: -scores[key])
     return [
-        replace(first[keys[index]], rank=rank, score=score)
-        for rank, (index, score) in enumerate(fused, start=1)
+        replace(first[key], rank=rank, score=scores[key] / whole) for rank, key in enumerate(order, start=1)
     ]
 
 
