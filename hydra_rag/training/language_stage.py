@@ -79,14 +79,21 @@ def _read(rng: random.Random, shape: tuple[int, int], width: float, *, whole: bo
     return [s for s in drawn if len(s.branches[0].answer) > 1] or drawn[:1]
 
 
+#: Layouts in which a value has to be told from its neighbours.
+_LOOK_UP = ("table", "table", "invoice", "report", "slide", "form")
+
+
 def _text(rng: random.Random, done: float) -> list[Sample]:
     """Pages of one size as text alone, so that little of the batch is padding."""
-    cells = (rng.randint(3, 6 + round(8 * done)), rng.randint(8, 14))
-    budget = rng.choice((120, 200, 200, 300, 450))
+    cells = (rng.randint(3, 8 + round(8 * done)), rng.randint(9, 18))
+    budget = rng.choice((120, 200, 300, 400))
     count = max(3, 1800 // budget)
+    layouts = [rng.choice(_LOOK_UP) if rng.random() < 0.5 else None for _ in range(count)]
     return [
-        page_sample(rng, cells, size=(16, 22), questions=8, mode="text", wear=0.0, budget=budget)
-        for _ in range(count)
+        page_sample(
+            rng, cells, size=(16, 22), questions=12, mode="text", wear=0.0, budget=budget, layout=layout
+        )
+        for layout in layouts
     ]
 
 
