@@ -2,8 +2,9 @@
 
 Small collections are scanned exactly. Larger ones have a first stage that names the pages worth scoring
 (:mod:`hydra_rag_indexing.candidates`), built by :meth:`VectorIndex.optimize` and never by a search; pages
-added since are scanned beside it. Whatever chose the pages, hits are ordered by their exact MaxSim on the
-stored vectors, ties by key.
+added since are scanned beside it. Where no first stage is good enough, every page is scored by its one-byte
+copy (:mod:`hydra_rag_indexing.codes`), in a fraction of an exact scan's time. Whatever chose the pages, hits
+are ordered by their exact MaxSim on the stored vectors, ties by key.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from hydra_rag.errors import NotFoundError, UsageError
 from hydra_rag.values import FloatArray
 from hydra_rag_indexing.page_table import IntArray, PageList, PageRef, PageTable
 from hydra_rag_indexing.rerank import best_pages, score_pages
-from hydra_rag_indexing.staged import staged_search
+from hydra_rag_indexing.staged import coded_search, staged_search
 
 if TYPE_CHECKING:
     from hydra_rag_indexing.candidates import FirstStage
@@ -58,7 +59,7 @@ class VectorIndex:
         self._stage = stage
         self._codes = codes
         self._refused = 0
-        if stage is not None and codes is None:
+        if codes is None and (stage is not None or table.live_rows > SCAN_ROWS):
             from hydra_rag_indexing.codes import Codes
 
             self._codes = Codes.empty(len(table), dim)
@@ -232,9 +233,12 @@ class VectorIndex:
             return []
         stage = self._stage
         work = int(self._table.count[positions].sum())
-        if stage is None or exhaustive or work <= SCAN_ROWS:
+        if exhaustive or work <= SCAN_ROWS or (stage is None and self._codes is None):
             scores = score_pages(self._table, rows, positions)
             return best_pages(self._table, rows, positions, scores, k)
+        if stage is None:
+            assert self._codes is not None
+            return coded_search(self._table, self._codes, rows, positions, k)
         return staged_search(self._table, stage, self._codes, self._tail, rows, k, alive)
 
     def _moved(self, stage: FirstStage, table: PageTable) -> FirstStage:

@@ -1,4 +1,4 @@
-"""Search through the first stage: score the pages that it names, more of them while that may still matter."""
+"""Search of large collections: score the pages that a first stage names, or all by their one-byte copies."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hydra_rag_indexing.candidates import FirstStage
     from hydra_rag_indexing.codes import Codes
 
-__all__ = ["staged_search"]
+__all__ = ["coded_search", "staged_search"]
 
 
 def staged_search(
@@ -53,6 +53,14 @@ def staged_search(
             break
         wanted = most
     return best_pages(table, query, chosen, scores, k, slack)
+
+
+def coded_search(
+    table: PageTable, codes: Codes, query: FloatArray, positions: IntArray, k: int
+) -> list[tuple[int, float]]:
+    """The ``k`` best of ``positions``, all of them scored: by codes, and exactly where that may matter."""
+    scores = _scores(table, codes, query, positions)
+    return best_pages(table, query, positions, scores, k, codes.slack(query, positions, table.max_norm))
 
 
 def _scores(table: PageTable, codes: Codes | None, query: FloatArray, positions: IntArray) -> FloatArray:

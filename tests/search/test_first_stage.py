@@ -324,3 +324,21 @@ def test_missing_and_doubled_faiss(monkeypatch: pytest.MonkeyPatch, names: list[
     monkeypatch.setattr(faiss_support.importlib, "import_module", missing)
     with pytest.raises(MissingExtraError, match=words):
         faiss_support.load_faiss.__wrapped__()
+
+
+def test_without_a_first_stage_all_pages_are_scored_by_their_codes(
+    exact_bytes: None, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refs = _put(tmp_path, _pages(PAGES))
+    monkeypatch.setattr(tuning, "ACCEPTED", 2.0)  # nothing is good enough
+    index = VectorIndex.build(tmp_path, refs, DIM, tmp_path / "cache")
+    for searched in (index, index.optimize(), VectorIndex.build(tmp_path, refs, DIM, tmp_path / "cache")):
+        assert searched.stage_bytes == 0
+        assert _recall(searched) == 1.0
+        assert _recall(searched, allowed={r.key for r in refs[:200]}) == 1.0
+        assert searched._codes is not None
+        assert searched._codes.nbytes > 0
+    monkeypatch.setattr(codes, "CODE_BYTES", 50 * DIM)  # room for few: the rest is scored from the file
+    assert _recall(VectorIndex.build(tmp_path, refs, DIM, None)) == 1.0
+    more = _put(tmp_path, _pages(8, seed=5), first_key=1000)
+    assert _recall(index.refresh(refs[5:] + more)) == 1.0
