@@ -41,7 +41,7 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
             prompts=prompts,
             page_tokens=PAGE_TOKENS,
             answer_tokens=ANSWER_TOKENS,
-            reader={"style": "nano", "text_chars": 200},
+            reader={"style": "nano", "text_chars": 300},
         )
         out = runs / "retrieval" / "adapter"
         if (out / "hydra.json").is_file():
