@@ -48,9 +48,21 @@ class ServerProcess:
         self.listening_seconds = time.perf_counter() - self.began
         self.url: str = json.loads(line)["url"]
         self.client = httpx2.Client(base_url=self.url, timeout=600)
-        while self.client.get("/readyz").status_code != 200:
-            time.sleep(0.02)
+        try:
+            while not self._ready():
+                time.sleep(0.02)
+        except BaseException:
+            self.stop()
+            raise
         self.ready_seconds = time.perf_counter() - self.began
+
+    def _ready(self) -> bool:
+        if self.process.poll() is not None:
+            raise RuntimeError("the server has ended")
+        try:
+            return self.client.get("/readyz").status_code == 200
+        except httpx2.TransportError:  # on a starved machine a kept connection outlives its time unnoticed
+            return False
 
     def figures(self) -> dict[str, float]:
         """The server's gauges and counters that have no labels."""
@@ -83,9 +95,10 @@ class ServerProcess:
         found: dict[str, Any] = self.client.get(f"/api/jobs/{job_id}").json()
         return found
 
-    def wait_for(self, job_id: str) -> dict[str, Any]:
+    def wait_for(self, job_id: str, every: float = 0.05) -> dict[str, Any]:
+        """``every``: seconds between two looks at the job, which cost the server (and this process) some."""
         while (job := self.job(job_id))["state"] in ("queued", "running"):
-            time.sleep(0.05)
+            time.sleep(every)
         return job
 
     def stop(self) -> float:

@@ -34,4 +34,5 @@ def test_no_server_error_and_no_answer_against_the_schema(running: Running, tmp_
         timeout=3000,
         cwd=tmp_path,
     )
+    print(done.stdout[-4000:])  # how many cases there were: pytest -rP
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
