@@ -21,7 +21,7 @@ __all__ = ["SpanBound"]
 #: Characters that may be left off at the end of an answer, though they stand before the next space.
 _LOOSE = ".,;:!?)]”\"'"
 #: How much the words' likelihoods weigh beside the model's own.
-_TRUST = 3.0
+_TRUST = 6.0
 
 
 class SpanBound(LogitsProcessor):

@@ -22,7 +22,7 @@ __all__ = ["Relevance", "fits_form", "line_priors"]
 #: Parts of the factor: what a value keeps without any support, its page's words, the words around it.
 _FLOOR, _PAGE, _NEAR = 0.3, 0.25, 0.45
 _MISFORMED = 0.6
-_START, _ASKED, _MIDDLE, _LEAST_NEAR = 0.2, 0.4, 0.5, 0.25
+_START, _ASKED, _MIDDLE, _LEAST_NEAR, _LABEL = 0.2, 0.4, 0.5, 0.25, 0.3
 _DIGITS = re.compile(
     r"^\s*(when|how (many|much|long|far|old|tall|heavy|often|large|big|fast))\b"
     r"|\b(what|which) (is|was|are|were)?\s*(the )?(?:\w+ ){0,3}(date|number|price|amount|total|year|weight|"
@@ -57,10 +57,11 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
     one for every piece between white space.
 
     The question's words stand beside or above a value: the word with most of them is the measure. They are
-    seldom a value themselves. A question for a figure is answered with digits soon.
+    seldom a value themselves, and neither is what stands before a colon. A question for a figure is answered
+    with digits soon, one for a person without.
     """
     asked = set(content_tokens(question))
-    wants_digits = bool(_DIGITS.search(question))
+    wants_digits, wants_name = bool(_DIGITS.search(question)), bool(_NAME.search(question))
     near = [
         [nearness(lines, index, (word,), question) for word in lines[index].words]
         for index in (lines.index(line) for line in chosen)
@@ -71,6 +72,7 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
     found: list[tuple[float, ...]] = []
     for line, row, own in zip(chosen, near, told, strict=True):
         priors: list[float] = []
+        labels = _labels(line)
         for number, word in enumerate(line.words):
             likely = _START + (1 - _START) * min(1.0, row[number] / most)
             likely *= _ASKED if own[number] else 1.0
@@ -79,8 +81,25 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
             soon = "".join(w.text for w in line.words[number : number + 3])
             if wants_digits and not any(c.isdigit() for c in soon):
                 likely *= _MISFORMED
+            if wants_name and any(c.isdigit() for c in word.text):
+                likely *= _MISFORMED
+            if number in labels:
+                likely *= _LABEL
             priors += [likely] * len(word.text.split())
         found.append(tuple(priors))
+    return found
+
+
+def _labels(line: Line) -> set[int]:
+    """Words that stand before a colon in their cell."""
+    found: set[int] = set()
+    cell: list[int] = []
+    for number, word in enumerate(line.words):
+        if number and word.box.left - line.words[number - 1].box.right > max(1, word.box.height):
+            cell = []
+        cell.append(number)
+        if word.text.endswith(":"):
+            found.update(cell)
     return found
 
 

@@ -72,6 +72,14 @@ def test_a_value_is_likelier_to_begin_with_its_first_word() -> None:
     assert priors[2] > priors[3]
 
 
+def test_what_stands_before_a_colon_is_hardly_an_answer() -> None:
+    lines = group_lines(words_of("Supervisor: Greta Fontaine\nOffice phone: 066 927"))
+    (label, name, _), (office, phone, number, _) = line_priors(lines, lines, "Who approved the form?")
+    assert label < 0.5 * name
+    assert max(office, phone) < 0.5 * name
+    assert number < name  # a person has no digits
+
+
 def test_related_words_are_the_same_word() -> None:
     assert said({"weigh", "pay"}, ["weight", "payment"]) == {"weigh"}
     assert "Weight 1.06 kg" in choose_lines(words_of(SHEET), "How much does it weigh?", 14)
