@@ -105,7 +105,7 @@ def _labels(line: Line) -> set[int]:
 
 def _goes_on(before: Word, word: Word) -> bool:
     """Whether ``word`` is likely the second of two that are one value: figures or names side by side."""
-    if word.box.left - before.box.right > max(1, word.box.height):
+    if word.box.left - before.box.right > max(1, word.box.height) or before.text.endswith(":"):
         return False
     figures = before.text[-1:].isdigit() and word.text[:1].isdigit()
     return figures or (before.text[:1].isupper() and word.text[:1].isupper())
