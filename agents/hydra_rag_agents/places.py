@@ -94,10 +94,10 @@ def text_places(words: Sequence[Word], query: str, top: int = 3) -> list[tuple[B
         known.update(dict.fromkeys(new, share))
         if close and new:
             near.setdefault(cell, []).append(other.box)
-    total = sum(worth.values())
+    total = math.fsum(worth.values())  # exact: the order of a set's words differs between processes
     options = []
     for number, (cell, found) in enumerate(shares.items()):
-        score = sum(worth[token] * share for token, share in found.items()) / total
+        score = math.fsum(worth[token] * share for token, share in found.items()) / total
         score *= _ONLY_ASKED if cell.only else 1.0
         score *= 1.0 if fits_form(query, cell.text) else _MISFORMED
         options.append((score, -number, union([cell.box, *near.get(cell, ())])))
