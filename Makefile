@@ -58,8 +58,8 @@ lint: $(STAMP) ## ruff, mypy --strict, import layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(STAMP) ## benchmarks against the targets (minutes)
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: $(STAMP) ## search speed and recall of the index beside brute force (minutes); more in docs/benchmarks.md
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/index_speed.py $(ARGS)
 
 serve: $(STAMP) ## HTTP server and web page on 127.0.0.1:8000
 	$(BIN)/hydra-rag serve $(ARGS)
