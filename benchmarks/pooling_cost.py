@@ -29,7 +29,7 @@ def embed(model_name: str, count: int) -> dict[str, Any]:
     """Vectors and boxes of pages, vectors of queries, and which pages each asks for."""
     from hydra_rag.model import HydraModel
     from hydra_rag_agents.eval_data import open_image, read_pages, read_queries
-    from hydra_rag_agents.evaluation import _item, builtin_folder
+    from hydra_rag_agents.evaluation import builtin_folder
 
     made: dict[str, Any] = {}
     with HydraModel.load(model_name) as model, builtin_folder(None, count) as folder:
@@ -40,7 +40,11 @@ def embed(model_name: str, count: int) -> dict[str, Any]:
             made[f"page{number}"], made[f"boxes{number}"] = found.vectors.astype(np.float16), found.boxes
         queries = [q for q in read_queries(folder, names) if q.relevant <= names]
         for number, query in enumerate(queries):
-            made[f"query{number}"] = model.embed_queries([_item(folder, query)])[0].vectors
+            item: Any = query.query
+            if query.image is not None:
+                image = open_image(folder, query.image)
+                item = {"text": query.query, "image": image} if query.query.strip() else image
+            made[f"query{number}"] = model.embed_queries([item])[0].vectors
         made["names"] = np.array([page.image for page in pages])
         made["relevant"] = np.array(["\t".join(sorted(q.relevant)) for q in queries])
         made["model"] = np.array(model.name)

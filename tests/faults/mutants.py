@@ -92,12 +92,45 @@ def _two_commits(_points: Points) -> None:
     Admission.start = removing  # type: ignore[method-assign]
 
 
+def _compaction_removes_first(_points: Points) -> None:
+    """The old segments go before the rows point to the new one."""
+    import os
+
+    from hydra_rag_indexing import compaction
+
+    rewrite = compaction._rewrite
+
+    def removing(store: Any, lease: Any, group: Any, moves: Any) -> None:
+        for old in group:
+            os.unlink(store.segment_path(old.id))
+        rewrite(store, lease, group, moves)
+
+    compaction._rewrite = removing
+
+
+def _reindex_switches_first(_points: Points) -> None:
+    """The collection is the new model's before its pages have vectors of it."""
+    from hydra_rag_indexing import reindex
+
+    embed, missing = reindex.embed_missing, reindex._missing
+
+    def switching(store: Any, lease: Any, tenant: str, name: str, embedder: Any, *args: Any) -> Any:
+        reindex._missing = lambda *_: []
+        reindex._switch(store, lease, tenant, name, embedder, None)
+        reindex._missing = missing
+        return embed(store, lease, tenant, name, embedder, *args)
+
+    reindex.embed_missing = switching  # type: ignore[assignment]
+
+
 MUTANTS: dict[str, Callable[[Points], None]] = {
     "no_fsync": _no_fsync,
     "no_folder_fsync": _no_folder_fsync,
     "rows_before_files": _rows_before_files,
     "ready_too_early": _ready_too_early,
     "two_commits": _two_commits,
+    "compaction_removes_first": _compaction_removes_first,
+    "reindex_switches_first": _reindex_switches_first,
 }
 #: Those that only a power cut can show.
 NEED_POWER_CUT = ("no_fsync", "no_folder_fsync")

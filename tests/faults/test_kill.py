@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hydra_rag.errors import StoreError
+from hydra_rag.errors import HydraError
 from tests.faults import mutants, workload
 from tests.faults.checker import wrong
 from tests.faults.conftest import Point, Stages, Zygote, long_run, record, sample
@@ -103,7 +103,7 @@ def test_without_the_safeguard_the_checks_turn_red(
             cut_power(root / "store")
         try:
             found = wrong(root)
-        except StoreError as error:
+        except HydraError as error:
             found = [error.message]
         if found:
             caught = f"{point}: {found[0]}"
