@@ -1,8 +1,9 @@
 """Choose layers, idle instruction, floor and filters of a checkpoint from pages with known evidence.
 
-Two rounds over the samples. The first scores every layer and every head under every idle instruction and
-keeps only head means. The second, on the chosen layers alone, compares filters. A choice must earn its
-place: a further layer or filter is taken only where it improves pointing plus AUROC.
+Three rounds over the samples. The first scores every head. The second scores every layer under every idle
+instruction, its heads weighed by their scores, and keeps only means over heads. The third, on the chosen
+layers alone, compares filters. A choice must earn its place: a further layer or filter is taken only where it
+improves pointing plus AUROC.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """One sample after the first round: head means [G][L, C] of the idle rows, [L, C] of the question's."""
+    """One sample after the second round: head means [G][L, C] of the idle rows, [L, C] of the question's."""
 
     signals: Signals
     idle: torch.Tensor
@@ -75,10 +76,15 @@ def calibrate(
         raise UsageError("a calibration needs questions with evidence boxes; this folder has none")
     available = model.profile.attention_layers(model.base_model.config)
     start = Calibration(available)
+    rounds = 3 * len(samples)
+
+    def tell(done: int) -> None:
+        if progress is not None:
+            progress(done, rounds)
+
+    heads = _score_heads(model, samples, start, image_tokens, tell)
     seen: list[_Seen] = []
-    pointed: list[torch.Tensor] = []
-    rounds = 2 * len(samples)
-    for done, sample in enumerate(samples, start=1):
+    for done, sample in enumerate(samples, start=len(samples) + 1):
         image = sample.image()
         needs: set[Need] = {"question", "generic"}
         recorded = record(
@@ -90,17 +96,18 @@ def calibrate(
             generics=generics,
             image_tokens=image_tokens,
         )
-        first = recorded[0][0]
-        idle = torch.stack([layer_maps(one[0], one[0].get("generic")) for one in recorded])
-        pointed.append(_heads_pointing(first, sample.boxes, image.size))
+        weighed = [replace(one[0], heads=_better_half(heads)) for one in recorded]
+        idle = torch.stack([layer_maps(one, one.get("generic")) for one in weighed])
         mean = replace(
-            first, question=layer_maps(first, first.get("question"))[:, None], generic=None, scores=None
+            weighed[0],
+            question=layer_maps(weighed[0], weighed[0].get("question"))[:, None],
+            generic=None,
+            scores=None,
+            heads=None,
         )
         seen.append(_Seen(mean, idle, sample.boxes, image.size))
-        if progress is not None:
-            progress(done, rounds)
+        tell(done)
     generic, floor, layers, score = _choose_layers(seen, available, generics)
-    heads = torch.stack(pointed).mean(0)
     chosen = Calibration(
         layers,
         generic=generic,
@@ -115,7 +122,6 @@ def calibrate(
         trend=_trend(seen, [available.index(i) for i in layers], list(generics).index(generic)),
         weights=model.weights_fingerprint,
     )
-    tell = None if progress is None else lambda done: progress(len(samples) + done, rounds)
     filters, measured = _choose_filters(model, samples, chosen, image_tokens, tell)
     return replace(chosen, filters=filters, measured={"samples": len(samples), "layers": score, **measured})
 
@@ -124,6 +130,32 @@ def merit(found: SaliencyMap, boxes: Sequence[Box], size: tuple[int, int]) -> fl
     """Pointing plus AUROC: what is maximised."""
     scores = map_scores(found, boxes, *size)
     return scores["pointing"] + scores["auroc"]
+
+
+def _score_heads(
+    model: HydraModel,
+    samples: Sequence[Sample],
+    start: Calibration,
+    image_tokens: int | None,
+    tell: Callable[[int], None],
+) -> torch.Tensor:
+    """[L, H]: how often each head's strongest cell lies in the evidence."""
+    pointed: list[torch.Tensor] = []
+    for done, sample in enumerate(samples, start=1):
+        image = sample.image()
+        recorded = record(
+            model, [image], sample.question, {"question"}, calibration=start, image_tokens=image_tokens
+        )
+        pointed.append(_heads_pointing(recorded[0][0], sample.boxes, image.size))
+        tell(done)
+    return torch.stack(pointed).mean(0)
+
+
+def _better_half(scores: torch.Tensor) -> torch.Tensor:
+    """Weights of heads [L, H]: the scores of the better half of every layer; equal ones where all are 0."""
+    least = scores.median(1, keepdim=True).values
+    kept = torch.where(scores >= least, scores, torch.zeros(()))
+    return torch.where(kept.sum(1, keepdim=True) > 0, kept, torch.ones(()))
 
 
 def _heads_pointing(signals: Signals, boxes: Sequence[Box], size: tuple[int, int]) -> torch.Tensor:
@@ -198,11 +230,14 @@ def _choose_filters(
     samples: Sequence[Sample],
     chosen: Calibration,
     image_tokens: int | None,
-    tell: Callable[[int], None] | None,
+    tell: Callable[[int], None],
 ) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """None, each alone, or the usual ones: the best, the simplest of equals."""
+    """None, each alone, each after the weighing of heads, or the usual ones: the best, the simplest of
+    equals."""
     usual = (*(name for name in DEFAULT_FILTERS if name != "stop_words"), "stop_words")
-    options: list[tuple[str, ...]] = [(), *((n,) for n in FILTERS if n != "stop_words"), usual]
+    single = [(n,) for n in FILTERS if n != "stop_words"]
+    both = [("retrieval_heads", *n) for n in single if n != ("retrieval_heads",)]
+    options: list[tuple[str, ...]] = [(), *single, *both, usual, ("retrieval_heads", *usual)]
     method, control = find_method("contrast"), METHODS["plain"]
     needs: set[Need] = {"question", "generic"}
     needs = needs.union(*(f.needs for f in FILTERS.values()))
@@ -220,8 +255,7 @@ def _choose_filters(
         totals += [s["pointing"] + s["auroc"] for s in scores]
         maps.append(scores)
         figures["plain"].append(map_scores(finish(control, signals), sample.boxes, *image.size))
-        if tell is not None:
-            tell(done)
+        tell(2 * len(samples) + done)
     totals /= len(samples)
     best = 0
     for index in range(1, len(options)):

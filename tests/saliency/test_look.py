@@ -143,7 +143,7 @@ def samples(count: int = 2) -> list[Sample]:
 def test_a_calibration_is_chosen_stored_and_used(one_engine: HydraModel, tmp_path: Path) -> None:
     steps: list[tuple[int, int]] = []
     made = calibrate(one_engine, samples(), progress=lambda a, b: steps.append((a, b)))
-    assert steps == [(i, 4) for i in range(1, 5)]
+    assert steps == [(i, 6) for i in range(1, 7)]
     assert set(made.layers) <= set(layers_of(one_engine))
     assert made.generic in GENERIC
     assert {head for _, head, _ in made.heads} == set(range(4))
