@@ -103,6 +103,14 @@ def told(text: str) -> str:
     return str(body["choices"][0]["message"]["content"]) if "choices" in body else _plain(body)
 
 
+def _apart(said: str, truth: str) -> str:
+    """Both texts from a little before the place where they part."""
+    pairs = zip(said, truth, strict=False)
+    at = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(said), len(truth)))
+    start = max(0, at - 60)
+    return f"{said[start : at + 140]!r} for {truth[start : at + 140]!r}, from character {start}"
+
+
 def _plain(answer: dict[str, Any]) -> str:
     kept = {key: value for key, value in answer.items() if key not in ("session_id", "turn_id")}
     return json.dumps(kept, sort_keys=True)
@@ -128,7 +136,7 @@ async def one_client(
                 report.answers += 1
                 said = told(got.text)
                 if said != truth[which]:
-                    report.different.append(f"{path} {which}: {said[:200]!r} for {truth[which][:200]!r}")
+                    report.different.append(f"{path} {which}: {_apart(said, truth[which])}")
 
 
 async def load(server: ServerProcess, asks: list[Any], truth: list[str], report: Report) -> None:
