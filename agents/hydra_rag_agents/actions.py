@@ -13,8 +13,8 @@ from hydra_rag_agents.fuse import fuse
 from hydra_rag_agents.looking import crop_page, frame, words_in
 from hydra_rag_agents.moves import Draft, Gaze, Glance, Search, View
 from hydra_rag_agents.ports import EvidenceLine, Library, Reader, Reading
+from hydra_rag_agents.priors import line_priors
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
-from hydra_rag_agents.relevance import line_priors
 from hydra_rag_agents.state import Candidate, Cost, PageId, ReaderProfile, Turn
 from hydra_rag_agents.text_context import choose_lines, relevant_lines
 

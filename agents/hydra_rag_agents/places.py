@@ -9,68 +9,29 @@ repeats the query is a label: its value is meant.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
 
 from hydra_rag.geometry import Box, union
-from hydra_rag.lines import group_lines
 from hydra_rag.values import Word
-from hydra_rag_agents.relevance import fits_form
+from hydra_rag_agents.answer_form import fits_form
+from hydra_rag_agents.cells import CAPTION, Cell, page_rows
 from hydra_rag_agents.text_context import content_tokens, said
 
-__all__ = ["text_places"]
+__all__ = ["text_places", "word_support"]
 
-#: In line heights: what parts the cells of a row, how far a value stands under its label, and what parts two
+#: In line heights: how far a value stands under its label, and what parts two
 #: rows of a table. Text so much taller than the page's other text is a heading, or a value under its label.
-_GAP, _UNDER, _ROWS, _TALL, _TALLER = 1.5, 3.0, 2.5, 1.3, 1.15
+_UNDER, _ROWS, _TALL, _TALLER = 3.0, 2.5, 1.3, 1.15
 #: A value is so much closer to the label over it than to the next one.
 _APART = 1.3
-#: Cells of so many words are prose.
-_PROSE = 6
 #: What the query's words are worth where they stand.
 _LABEL, _SENTENCE, _TABLE, _HEADING, _OTHER = 1.0, 0.9, 0.9, 0.6, 0.4
 #: What is left of the worth of a cell that says nothing but the query, or has another form than is asked for.
 _ONLY_ASKED, _MISFORMED = 0.35, 0.5
-#: A figure's parts are no words of the query; a caption is no value.
-_FRACTION = re.compile(r"\d+(?:[.,]\d+)+")
-_CAPTION = re.compile(r"(figure|fig\.?|table|chart|diagram)\s+\d", re.IGNORECASE)
 #: Places weaker than this share of the best one are not reported.
 _LEAST = 0.5
-
-
-@dataclass(slots=True, eq=False)
-class _Cell:
-    words: tuple[Word, ...]
-    row: int
-    told: frozenset[str]
-    only: bool  # nothing but words of the query
-    box: Box = field(init=False)
-    text: str = field(init=False)
-    height: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.box = union(word.box for word in self.words)
-        self.text = " ".join(word.text for word in self.words)
-        self.height = median(word.box.height for word in self.words)
-
-    @property
-    def prose(self) -> bool:
-        return sum(any(c.isalpha() for c in word.text) for word in self.words) >= _PROSE
-
-    @property
-    def figures(self) -> bool:
-        return any(c.isdigit() for c in self.text)
-
-    def over(self, other: _Cell) -> bool:
-        """Whether this stands above ``other``, in its column."""
-        return (
-            self.box.left < other.box.right
-            and self.box.right > other.box.left
-            and self.box.bottom - other.box.top < 0.5 * other.height
-        )
 
 
 def text_places(words: Sequence[Word], query: str, top: int = 3) -> list[tuple[Box, float]]:
@@ -79,28 +40,14 @@ def text_places(words: Sequence[Word], query: str, top: int = 3) -> list[tuple[B
 
     The score: which share of the query's words, by their worth, speaks for the place.
     """
-    asked = set(content_tokens(query))
-    rows = list(_rows(words, asked))
-    seen = Counter(token for row in rows for token in frozenset().union(*(cell.told for cell in row)))
-    if not seen or top < 1:
+    if top < 1:
         return []
-    worth = {token: math.log(1 + len(rows) / (seen[token] or 0.5)) for token in asked}
-    usual = median(cell.height for row in rows for cell in row)
-    shares: dict[_Cell, dict[str, float]] = {}
-    near: dict[_Cell, list[Box]] = {}
-    for cell, other, share, close in _support(rows, usual, query, asked):
-        known = shares.setdefault(cell, {})
-        new = {token for token in other.told if known.get(token, 0.0) < share}
-        known.update(dict.fromkeys(new, share))
-        if close and new:
-            near.setdefault(cell, []).append(other.box)
-    total = math.fsum(worth.values())  # exact: the order of a set's words differs between processes
-    options = []
-    for number, (cell, found) in enumerate(shares.items()):
-        score = math.fsum(worth[token] * share for token, share in found.items()) / total
-        score *= _ONLY_ASKED if cell.only else 1.0
-        score *= 1.0 if fits_form(query, cell.text) else _MISFORMED
-        options.append((score, -number, union([cell.box, *near.get(cell, ())])))
+    options = [
+        (score, -number, union([cell.box, *near]))
+        for number, (cell, score, near) in enumerate(
+            _scored(page_rows(words, set(content_tokens(query))), query)
+        )
+    ]
     options.sort(reverse=True)
     places: list[tuple[Box, float]] = []
     for score, _, box in options:
@@ -111,36 +58,56 @@ def text_places(words: Sequence[Word], query: str, top: int = 3) -> list[tuple[B
     return places
 
 
-def _rows(words: Sequence[Word], asked: set[str]) -> Iterator[list[_Cell]]:
-    for number, line in enumerate(group_lines(words)):
-        yield [
-            _cell(part, number, asked)
-            for cell in group_lines(line.words, max_gap=_GAP)
-            for part in _sentences(cell.words)
-        ]
+def word_support(words: Sequence[Word], query: str) -> dict[Word, tuple[float, bool, bool]]:
+    """For every word on the page: how well its cell answers (0 to 1: its share of the best cell's score in
+    :func:`text_places`), whether it begins what the cell may answer (its first word, or the first after words
+    of the query or a colon), whether the cell is prose."""
+    asked = set(content_tokens(query))
+    rows = list(page_rows(words, asked))
+    scores = {cell: score for cell, score, _ in _scored(rows, query)}
+    best = max(scores.values(), default=0.0) or 1.0
+    found: dict[Word, tuple[float, bool, bool]] = {}
+    for cell in (cell for row in rows for cell in row):
+        begins = True
+        colon = max((i for i, word in enumerate(cell.words) if word.text.endswith(":")), default=-1)
+        for number, word in enumerate(cell.words):
+            found[word] = (scores.get(cell, 0.0) / best, begins and number > colon, cell.prose)
+            begins = number <= colon or (begins and bool(said(asked, content_tokens(word.text))))
+    return found
 
 
-def _sentences(words: tuple[Word, ...]) -> Iterator[tuple[Word, ...]]:
-    start = 0
-    for end, word in enumerate(words, start=1):
-        ends = len(words) >= _PROSE and word.text[-1:] in ".!?" and len(word.text) > 3
-        if ends or end == len(words):
-            yield words[start:end]
-            start = end
-
-
-def _cell(words: tuple[Word, ...], row: int, asked: set[str]) -> _Cell:
-    text = " ".join(word.text for word in words)
-    told = frozenset(said(asked, content_tokens(_FRACTION.sub("", text))))
-    only = bool(_CAPTION.match(text)) or all(said({token}, asked) for token in content_tokens(text))
-    return _Cell(words, row, told, bool(told) and only)
+def _scored(rows: Iterable[list[Cell]], query: str) -> list[tuple[Cell, float, list[Box]]]:
+    """Every cell that the query's words speak for, its score, the boxes of its labels nearby."""
+    asked = set(content_tokens(query))
+    rows = list(rows)
+    seen = Counter(token for row in rows for token in frozenset().union(*(cell.told for cell in row)))
+    if not seen:
+        return []
+    worth = {token: math.log(1 + len(rows) / (seen[token] or 0.5)) for token in asked}
+    usual = median(cell.height for row in rows for cell in row)
+    shares: dict[Cell, dict[str, float]] = {}
+    near: dict[Cell, list[Box]] = {}
+    for cell, other, share, close in _support(rows, usual, query, asked):
+        known = shares.setdefault(cell, {})
+        new = {token for token in other.told if known.get(token, 0.0) < share}
+        known.update(dict.fromkeys(new, share))
+        if close and new:
+            near.setdefault(cell, []).append(other.box)
+    total = math.fsum(worth.values())  # exact: the order of a set's words differs between processes
+    scored = []
+    for cell, found in shares.items():
+        score = math.fsum(worth[token] * share for token, share in found.items()) / total
+        score *= _ONLY_ASKED if cell.only else 1.0
+        score *= 1.0 if fits_form(query, cell.text) else _MISFORMED
+        scored.append((cell, score, near.get(cell, [])))
+    return scored
 
 
 def _support(
-    rows: Sequence[Sequence[_Cell]], usual: float, query: str, asked: set[str]
-) -> Iterator[tuple[_Cell, _Cell, float, bool]]:
+    rows: Sequence[Sequence[Cell]], usual: float, query: str, asked: set[str]
+) -> Iterator[tuple[Cell, Cell, float, bool]]:
     """(cell, what speaks for it, how much it counts, whether it is part of the place)."""
-    headings: list[_Cell] = []
+    headings: list[Cell] = []
     for number, row in enumerate(rows):
         for at, cell in enumerate(row):
             if cell.told:
@@ -156,7 +123,7 @@ def _support(
                 yield from _in_table(rows, number, at)
             for heading in headings:
                 yield cell, heading, _HEADING, False
-        tall = [c for c in row if c.height >= _TALL * usual or _CAPTION.match(c.text)]
+        tall = [c for c in row if c.height >= _TALL * usual or CAPTION.match(c.text)]
         headings += [cell for cell in tall if cell.told]
         if number and row and rows[number - 1]:  # a sentence goes on in the next line
             before, after = rows[number - 1][-1], row[0]
@@ -165,7 +132,7 @@ def _support(
                 yield after, before, _SENTENCE, True
 
 
-def _fit(label: _Cell, asked: set[str]) -> float:
+def _fit(label: Cell, asked: set[str]) -> float:
     """A label that says more than was asked (the customer's number, not the order's) is another value's."""
     own = label.text.partition(":")[0] if ":" in label.text else label.text
     tokens = [token for token in content_tokens(own) if not any(c.isdigit() for c in token)]
@@ -173,7 +140,7 @@ def _fit(label: _Cell, asked: set[str]) -> float:
     return 1.0 if label.prose else 0.6 + 0.4 * share
 
 
-def _listed(rows: Sequence[Sequence[_Cell]], number: int) -> Iterator[_Cell]:
+def _listed(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[Cell]:
     """The cells of the table or list under row ``number``, where that row is its heading."""
     if len(rows[number]) > 1 or rows[number][0].prose:
         return
@@ -185,14 +152,14 @@ def _listed(rows: Sequence[Sequence[_Cell]], number: int) -> Iterator[_Cell]:
         yield from row
 
 
-def _continues(first: _Cell, before: _Cell, after: _Cell) -> bool:
+def _continues(first: Cell, before: Cell, after: Cell) -> bool:
     lines_up = abs(first.box.left - after.box.left) <= 2 * after.height
     return lines_up and (first.prose or before.prose) and after.box.top - before.box.bottom < after.height
 
 
 def _value_of(
-    rows: Sequence[Sequence[_Cell]], number: int, at: int, query: str
-) -> tuple[_Cell | None, _Cell | None]:
+    rows: Sequence[Sequence[Cell]], number: int, at: int, query: str
+) -> tuple[Cell | None, Cell | None]:
     """(the cell that the label ``at`` of row ``number`` names, the other cell that it might name)."""
     label = rows[number][at]
     if label.prose:
@@ -211,7 +178,7 @@ def _value_of(
     return (under, right) if _stacked(rows, label, right, under, query) else (right, under)
 
 
-def _under(rows: Sequence[Sequence[_Cell]], label: _Cell) -> _Cell | None:
+def _under(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
     """The next cell below, where it is near."""
     for row in rows[label.row + 1 :]:
         for cell in row:
@@ -221,7 +188,7 @@ def _under(rows: Sequence[Sequence[_Cell]], label: _Cell) -> _Cell | None:
     return None
 
 
-def _over(rows: Sequence[Sequence[_Cell]], label: _Cell) -> _Cell | None:
+def _over(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
     """The figure over the name of a bar or a date over that of an event."""
     for row in reversed(rows[: label.row]):
         for cell in row:
@@ -231,7 +198,7 @@ def _over(rows: Sequence[Sequence[_Cell]], label: _Cell) -> _Cell | None:
     return None
 
 
-def _stacked(rows: Sequence[Sequence[_Cell]], label: _Cell, right: _Cell, under: _Cell, query: str) -> bool:
+def _stacked(rows: Sequence[Sequence[Cell]], label: Cell, right: Cell, under: Cell, query: str) -> bool:
     """Whether a label's value stands under it rather than to its right."""
     if label.text.endswith(":") or abs(label.box.left - under.box.left) > 2 * label.height:
         return False
@@ -249,8 +216,8 @@ def _stacked(rows: Sequence[Sequence[_Cell]], label: _Cell, right: _Cell, under:
 
 
 def _in_table(
-    rows: Sequence[Sequence[_Cell]], number: int, at: int
-) -> Iterator[tuple[_Cell, _Cell, float, bool]]:
+    rows: Sequence[Sequence[Cell]], number: int, at: int
+) -> Iterator[tuple[Cell, Cell, float, bool]]:
     """What a cell speaks for in its table: the cells after it in its row, those under it in its column."""
     head, row = rows[number][at], rows[number]
     if len(row) < 2:
@@ -272,7 +239,7 @@ def _in_table(
             yield cell, head, _TABLE, not step
 
 
-def _above(rows: Sequence[Sequence[_Cell]], cell: _Cell) -> _Cell | None:
+def _above(rows: Sequence[Sequence[Cell]], cell: Cell) -> Cell | None:
     """The cell over this one in the same table."""
     line = rows[cell.row - 1] if cell.row else ()
     for other in line if len(line) > 1 else ():

@@ -1,0 +1,33 @@
+"""The form that an answer must have, by the words of its question."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["fits_form", "wants_digits", "wants_name"]
+
+_DIGITS = re.compile(
+    r"^\s*(when|how (many|much|long|far|old|tall|heavy|often|large|big|fast))\b"
+    r"|\b(what|which) (is|was|are|were)?\s*(the )?(?:\w+ ){0,3}(date|number|price|amount|total|year|weight|"
+    r"telephone|phone|cost|percentage|fee|temperature|time|age|size|distance|length|width|height)\b",
+    re.IGNORECASE,
+)
+_NAME = re.compile(r"^\s*(who|whose)\b", re.IGNORECASE)
+
+
+def wants_digits(question: str) -> bool:
+    """Whether the question asks for a figure."""
+    return bool(_DIGITS.search(question))
+
+
+def wants_name(question: str) -> bool:
+    """Whether the question asks for a person."""
+    return bool(_NAME.search(question))
+
+
+def fits_form(question: str, answer: str) -> bool:
+    """Whether the answer has the form that the question asks for: figures have digits, people have none."""
+    has_digit = any(c.isdigit() for c in answer)
+    if _NAME.search(question):
+        return not has_digit
+    return has_digit or not _DIGITS.search(question)
