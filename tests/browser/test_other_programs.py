@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.other_programs.__main__ import answers, lookalikes
-from benchmarks.other_programs.browser import open_browser
+from benchmarks.other_programs.browser import Browser
 from benchmarks.other_programs.office_files import WRITERS
 from benchmarks.other_programs.pages_html import LAYOUTS
 from hydra_rag_agents.eval_data import EvalPage, open_image, read_pages, read_queries
-from tests.browser.conftest import _chromium
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, browser: Any) -> Path:
     made = tmp_path_factory.mktemp("made")
     office = len(WRITERS) if shutil.which("soffice") else 0
-    with open_browser(_chromium()) as browser:
-        answers(browser, made / "answers", "test", len(LAYOUTS) + office, office, 72)
-        lookalikes(browser, made / "lookalikes", "test", 6, 72, ("boxed_form", "table_page", "ticket"))
+    printer = Browser(browser)
+    answers(printer, made / "answers", "test", len(LAYOUTS) + office, office, 72)
+    lookalikes(printer, made / "lookalikes", "test", 6, 72, ("boxed_form", "table_page", "ticket"))
     return made
 
 
