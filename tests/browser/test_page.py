@@ -93,6 +93,7 @@ def test_reload_keeps_conversation_and_place(page: Any) -> None:
     assert page.locator(".box-group").first.get_attribute("data-box") == ",".join(map(str, ANSWER_BOX))
     assert page.locator("session-list .row[data-current]").inner_text() == "What is the total?"
     page.locator("chat-turn .trace summary").click()
+    page.locator(".step").nth(4).wait_for(state="attached")  # drawn when the trace opens
     assert page.locator(".step").count() == 5
 
 
@@ -100,6 +101,7 @@ def test_trace_shows_glances_and_gazes_with_crops(page: Any) -> None:
     turn = answered(page)
     turn.locator(".trace summary").click()
     steps = turn.locator(".step")
+    steps.nth(4).wait_for(state="attached")  # drawn when the trace opens
     assert [steps.nth(i).get_attribute("data-action") for i in range(steps.count())] == [
         "search", "glance", "gaze", "reflect", "answer",
     ]  # fmt: skip
