@@ -107,9 +107,8 @@ def _size(rng: random.Random, w: float) -> int:
     if w < 0.05:
         return rng.randint(20, 22)
     low, high = 20 - 9 * w, 22 + 22 * w
-    if rng.random() < 0.75:
-        return round(rng.uniform(low, min(high, 26)))
-    return round(rng.uniform(low, high))
+    r = rng.random()  # mostly what ten-point print comes to on a page shown whole
+    return round(rng.uniform(low, min(high, 19 if r < 0.5 else 26 if r < 0.88 else high)))
 
 
 def labels(runs: list[Run], rows: int, cols: int, side: int, slots: int) -> npt.NDArray[np.int16]:
