@@ -36,6 +36,7 @@ def retrieve(
         return None, None
     from hydra_rag.maxsim import maxsim_many
     from hydra_rag_agents.eval_text import TextRanker
+    from hydra_rag_indexing.files.page import join_words
     from hydra_rag_indexing.fusion import fuse_evidence
 
     names = [page.image for page in pages]
@@ -48,7 +49,7 @@ def retrieve(
         return sorted(enumerate(similar), key=lambda found: (-found[1], found[0]))
 
     own = CropFigures(reader, lambda item: [(names[i], score) for i, score in by_looks(item)])
-    with TextRanker([" ".join(w.text for w in page.words) for page in pages]) as ranker:
+    with TextRanker([join_words(list(page.words)) for page in pages]) as ranker:
         for query in queries:
             looks = by_looks(_item(folder, query))
             ranked = {"visual": [i for i, _ in looks]}

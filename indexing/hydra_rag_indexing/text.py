@@ -35,6 +35,12 @@ _T = TypeVar("_T")
 #: Longest first where one ends another.
 _ENDINGS = ("ations", "ation", "ings", "ing", "ments", "ment", "ies", "ied", "ers", "ern", "ens", "ed",
             "es", "er", "en", "em", "ly", "y", "e", "s")  # fmt: skip
+#: English, as its questions are put; in other languages the ranking's weights alone tell them from the rest.
+_FUNCTION_WORDS = frozenset(
+    "a an and are as at be by can could did do does for from give has have how i if in into is it its many "
+    "me much my not of on or our out please say shall should show so tell than that the their there these they "
+    "this to us was we were what when where which who whom whose why will with would you your".split()
+)
 _CHUNK = re.compile(r"\S+")
 _CJK = re.compile(
     "[\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f]"
@@ -53,10 +59,24 @@ def normalize(value: str) -> str:
 def query_phrases(query: str) -> list[list[str]]:
     """What to look for, each a run of neighbouring words: single words, and what was written together.
 
-    ``"INV-204 total"`` gives ``[inv] [204] [inv 204] [total]``; CJK gives neighbouring pairs.
+    ``"INV-204 total"`` gives ``[inv] [204] [inv 204] [total]``; CJK gives neighbouring pairs. The words that
+    make a question of it ("how do I ...") are left out, unless there are no others.
     """
+    chunks = _CHUNK.findall(query[:20_000])
+    telling = [chunk for number, chunk in enumerate(chunks) if not _is_function_word(chunk, first=not number)]
+    return _phrases(telling) or _phrases(chunks)
+
+
+def _is_function_word(chunk: str, *, first: bool) -> bool:
+    """Written in capitals, or with one in the middle of a sentence, it is a name (the US, hepatitis A)."""
+    word = chunk.strip(".,;:!?\"'()")
+    plain = word == "I" or word.islower() or (first and word[1:].islower()) or (first and word == "A")
+    return plain and word.lower() in _FUNCTION_WORDS
+
+
+def _phrases(chunks: Sequence[str]) -> list[list[str]]:
     phrases: dict[tuple[str, ...], None] = {}
-    for chunk in _CHUNK.findall(query[:20_000]):
+    for chunk in chunks:
         words = _WORD.findall(normalize(chunk))
         cjk = [bool(_CJK.fullmatch(w)) for w in words]
         singles = [w for w, wide in zip(words, cjk, strict=True) if not wide]

@@ -99,6 +99,17 @@ def test_stems(word: str, begins: str) -> None:
     assert stem(stem(word)) in (begins, stem(begins))
 
 
+def test_words_that_only_make_it_a_question_are_left_out() -> None:
+    def words(query: str) -> list[str]:
+        return [" ".join(phrase) for phrase in query_phrases(query)]
+
+    assert words("How do I prime the pump?") == ["prime", "pump"]
+    assert words("A list of what the US owes, by May") == ["list", "us", "owes", "may"]
+    assert words("IT budget") == ["it", "budget"]
+    assert words("hepatitis A") == ["hepatitis", "a"]
+    assert words("who is it?") == ["who", "is", "it"], "nothing else to look for"
+
+
 def test_the_very_word_counts_more_than_its_forms(store: Store) -> None:
     with store.write() as db:
         keys = add_document(db, "a", 4)
