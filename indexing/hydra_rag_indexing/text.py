@@ -38,8 +38,8 @@ _ENDINGS = ("ations", "ation", "ings", "ing", "ments", "ment", "ies", "ied", "er
 #: English, as its questions are put; in other languages the ranking's weights alone tell them from the rest.
 _FUNCTION_WORDS = frozenset(
     "a an and are as at be by can could did do does for from give has have how i if in into is it its many "
-    "me much my not of on or our out please say shall should show so tell than that the their there these they "
-    "this to us was we were what when where which who whom whose why will with would you your".split()
+    "me much my not of on or our out please say shall should show so tell than that the their there these "
+    "they this to us was we were what when where which who whom whose why will with would you your".split()
 )
 _CHUNK = re.compile(r"\S+")
 _CJK = re.compile(
