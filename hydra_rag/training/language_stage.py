@@ -17,6 +17,7 @@ from transformers import Qwen3_5ForConditionalGeneration
 from hydra_rag.attention import NAME, Collector, collecting, register
 from hydra_rag.nano.build import build_model
 from hydra_rag.training import checkpoints
+from hydra_rag.training.dense import DenseHeads, dense_loss
 from hydra_rag.training.feed import feed
 from hydra_rag.training.optim import lr_scale, make_optimisers, set_lr
 from hydra_rag.training.packing import ASKED, COPY, FIRST, Packed, pack
@@ -118,14 +119,27 @@ _DRAW = {"lines": _lines, "blocks": _blocks, "text": _text, "cards": _cards, "pa
 
 
 def forward(
-    model: Qwen3_5ForConditionalGeneration, batch: Packed, *, train_vision: bool, guide: float = 0.0
+    model: Qwen3_5ForConditionalGeneration,
+    batch: Packed,
+    *,
+    train_vision: bool,
+    guide: float = 0.0,
+    heads: DenseHeads | None = None,
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Loss over the answers (and lightly over the questions), with shares of right answer tokens."""
+    """Loss over the answers (and lightly over the questions), with shares of right answer tokens. ``heads``:
+    the tower goes on learning from dense labels."""
+    dense: list[tuple[torch.Tensor, float]] = []
     inner = model.model
     embeds = inner.language_model.embed_tokens(batch.ids)
     if batch.patches is not None:
         with torch.set_grad_enabled(train_vision and torch.is_grad_enabled()):
-            cells = inner.visual(batch.patches, batch.grid).pooler_output
+            seen = inner.visual(batch.patches, batch.grid)
+            cells = seen.pooler_output
+        if heads is not None:
+            assert batch.patch_labels is not None
+            assert batch.cell_labels is not None
+            by_patch, by_cell = heads(seen.last_hidden_state, cells)
+            dense = [dense_loss(by_patch, batch.patch_labels), dense_loss(by_cell, batch.cell_labels)]
         where = (batch.ids == model.config.image_token_id)[..., None].expand_as(embeds)
         embeds = embeds.masked_scatter(where, cells.to(embeds.dtype))
     masks = {"full_attention": batch.mask(), "linear_attention": None}
@@ -145,6 +159,8 @@ def forward(
     if collector.rows:
         looked, shares = guided_loss(collector.rows, batch)
         total, stats = total + guide * looked, {**stats, **shares}
+    if dense:
+        total, stats = total + dense[0][0] + dense[1][0], {**stats, "cell": dense[1][1]}
     return total, stats
 
 
@@ -190,9 +206,10 @@ def train_language(
     log: Callable[[str], None],
     *,
     model: Qwen3_5ForConditionalGeneration | None = None,
+    heads: DenseHeads | None = None,
 ) -> Qwen3_5ForConditionalGeneration:
     """Train until ``config.minutes`` are used; resumes from ``folder``. ``model``: the weights to begin
-    with.
+    with; ``heads``: those of the vision stage, where the tower is trained too.
     """
     model = model or build_model(config.seed)
     nn.Module.to(model, config.device)
@@ -201,10 +218,15 @@ def train_language(
         model.set_attn_implementation({"text_config": NAME})
     for p in model.model.visual.parameters():
         p.requires_grad_(config.train_vision)
-    trained: list[nn.Module] = [model]
-    optimisers = make_optimisers(trained, config.lr)
-    progress = checkpoints.load(folder, {"model": model}, optimisers) or {"step": 0, "seconds": 0.0}
+    modules: dict[str, nn.Module] = {"model": model}
+    if config.train_vision:
+        vision = model.model.visual.config
+        heads = heads or DenseHeads(vision.hidden_size, vision.out_hidden_size)
+        modules["heads"] = heads.to(config.device)
+    optimisers = make_optimisers(modules.values(), config.lr)
+    progress = checkpoints.load(folder, modules, optimisers) or {"step": 0, "seconds": 0.0}
     step, seconds = int(progress["step"]), float(progress["seconds"])
+    parameters = [p for m in modules.values() for p in m.parameters() if p.requires_grad]
     budget = config.minutes * 60
     refresh = step
 
@@ -219,11 +241,13 @@ def train_language(
         batch = next(stream).to(config.device)
         set_lr(optimisers, config.lr * lr_scale(seconds / budget, decay_from=config.decay_from))
         with torch.autocast(torch.device(config.device).type, torch.bfloat16, enabled=config.bf16):
-            loss, stats = forward(model, batch, train_vision=config.train_vision, guide=config.guide)
+            loss, stats = forward(
+                model, batch, train_vision=config.train_vision, guide=config.guide, heads=heads
+            )
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], 1.0)
+        nn.utils.clip_grad_norm_(parameters, 1.0)
         for optimiser in optimisers:
             optimiser.step()
         step += 1
@@ -242,6 +266,6 @@ def train_language(
             stream.close()
             stream = stream_from(step)
         if step % 200 == 0:
-            checkpoints.save(folder, {"model": model}, optimisers, {"step": step, "seconds": seconds})
-    checkpoints.save(folder, {"model": model}, optimisers, {"step": step, "seconds": seconds})
+            checkpoints.save(folder, modules, optimisers, {"step": step, "seconds": seconds})
+    checkpoints.save(folder, modules, optimisers, {"step": step, "seconds": seconds})
     return model

@@ -6,6 +6,7 @@ import random
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from hydra_rag.training.refusals import choose_bias, recognised, try_refusals
 from hydra_rag.training.retrieval_data import RetrievalBatch, draw_batch
 
 if TYPE_CHECKING:
+    from hydra_rag.embedding import RetrievalView
     from hydra_rag.model import HydraModel
 
 PAGE_TOKENS = 1120
@@ -47,7 +49,9 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
         if (out / "hydra.json").is_file():
             model.load_adapter(out)
         else:
-            model.new_adapter(dim, rank=rank, alpha=2 * rank, seed=seed, spec=spec)
+            view = model.new_adapter(dim, rank=rank, alpha=2 * rank, seed=seed, spec=spec)
+            if begin_with_shipped(view):
+                log("retrieval begins with the shipped adapter")
         minutes = float(options.get("minutes", 20))
         config = AdapterTraining(
             minutes=minutes, lr=float(options.get("lr", 1e-3)), bf16=bool(options.get("bf16", True))
@@ -56,6 +60,28 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
         _calibrate_refusals(model, int(options.get("refusal_pages", 60)), log)
         model.save_adapter(out)
         model.close()
+
+
+def begin_with_shipped(view: RetrievalView) -> bool:
+    """Give a fresh adapter the values of the one in the package, made for earlier base weights: a better
+    beginning than noise. ``False``, and nothing changed, where it has another shape."""
+    from peft import get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors.torch import load_file
+
+    folder = resources.files("hydra_rag.nano") / "weights" / "adapter"
+    if not (folder / "hydra.json").is_file():
+        return False
+    lora = load_file(str(folder / "adapter_model.safetensors"))
+    head = load_file(str(folder / "projection.safetensors"))
+    for own, theirs in (
+        (get_peft_model_state_dict(view.peft_model), lora),
+        (view.projection.state_dict(), head),
+    ):
+        if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in theirs.items()}:
+            return False
+    set_peft_model_state_dict(view.peft_model, lora)
+    view.projection.load_state_dict(head)
+    return True
 
 
 def _calibrate_refusals(model: HydraModel, pages: int, log: Callable[[str], None]) -> None:

@@ -11,9 +11,12 @@ import tomllib
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra_rag.errors import UsageError
+
+if TYPE_CHECKING:
+    from hydra_rag.training.dense import DenseHeads
 
 STAGES = ("vision", "text", "language", "joint", "retrieval")
 Log = Callable[[str], None]
@@ -52,13 +55,29 @@ def run_stage(stage: str, runs: Path, config: dict[str, dict[str, Any]], log: Lo
         from hydra_rag.training.language_stage import LanguageConfig, train_language
 
         options["train_vision"] = stage == "joint"
-        train_language(runs / stage, LanguageConfig(**options), log, model=base_weights(runs, before=stage))
+        model = base_weights(runs, before=stage)
+        heads = _dense_heads(runs, model) if stage == "joint" else None
+        train_language(runs / stage, LanguageConfig(**options), log, model=model, heads=heads)
     elif stage == "retrieval":
         from hydra_rag.training.nano_retrieval import train_nano_retrieval
 
         train_nano_retrieval(runs, options, log)
     else:
         raise UsageError(f"unknown stage {stage!r}; stages: {', '.join(STAGES)}")
+
+
+def _dense_heads(runs: Path, model: Any) -> DenseHeads | None:
+    """Those of the run's vision stage; new ones learn within a few minutes."""
+    from safetensors.torch import load_file
+
+    from hydra_rag.training.dense import DenseHeads
+
+    if not (runs / "vision" / "progress.json").exists():
+        return None
+    vision = model.model.visual.config
+    heads = DenseHeads(vision.hidden_size, vision.out_hidden_size)
+    heads.load_state_dict(_part(load_file(runs / "vision" / "state.safetensors"), "heads."))
+    return heads
 
 
 def base_weights(runs: Path, *, before: str | None = None) -> Any:

@@ -11,14 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from hydra_rag.geometry import Box
 from hydra_rag.lines import group_lines
 from hydra_rag.nano import tokens
 from hydra_rag.nano.build import CELL
 from hydra_rag.prompts import NOT_FOUND_TEXT, READ_PROMPT
-from hydra_rag.training.blocks import Recipe, draw_block, patchify
+from hydra_rag.training.blocks import Block, Recipe, draw_block, labelled
 from hydra_rag.training.canvas import Run, degrade
 from hydra_rag.training.documents import MadePage, make_page
 from hydra_rag.training.documents.absent import absent_question
@@ -51,10 +50,10 @@ class Branch:
 
 @dataclass(frozen=True)
 class Sample:
-    """``patches`` float32 [patches, 768] or ``None`` without image; ``rows`` × ``cols`` merged cells;
-    ``prefix`` ids (image run included)."""
+    """``block``: the picture with the characters of its patches and cells, or ``None`` without image;
+    ``rows`` × ``cols`` merged cells; ``prefix`` ids (image run included)."""
 
-    patches: npt.NDArray[np.float32] | None
+    block: Block | None
     rows: int
     cols: int
     prefix: list[int]
@@ -195,7 +194,7 @@ def read_sample(rng: random.Random, width: float, shape: tuple[int, int], *, who
     start = prefix.index(tokens.SPECIAL["<|image_pad|>"])
     sources = image_sources(answer, letters, None, sample_rows, cols, start)
     return Sample(
-        patchify(np.asarray(image, np.uint8)),
+        labelled(np.asarray(image, np.uint8), canvas.runs),
         sample_rows,
         cols,
         prefix,
@@ -243,5 +242,6 @@ def page_sample(
         if len(lines) <= 260:
             sources = image_sources(lines, words, None, rows, cols, image_at)
             branches.append(branch(READ_PROMPT, lines, "read", sources))
-    patches = patchify(np.asarray(page.image, np.uint8)) if mode != "text" else None
-    return Sample(patches, rows if mode != "text" else 0, cols if mode != "text" else 0, prefix, branches)
+    if mode == "text":
+        return Sample(None, 0, 0, prefix, branches)
+    return Sample(labelled(np.asarray(page.image, np.uint8), page.runs), rows, cols, prefix, branches)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from torch.nn import functional as F
 from transformers import Qwen3_5ForConditionalGeneration
 
 from hydra_rag.nano.build import build_model
 from hydra_rag.training import checkpoints
-from hydra_rag.training.blocks import CELL_SLOTS, CLASSES, PATCH_SLOTS, Recipe, labelled, make_block, patchify
+from hydra_rag.training.blocks import Recipe, labelled, make_block, patchify
+from hydra_rag.training.dense import DenseHeads, dense_loss
 from hydra_rag.training.documents import make_page
 from hydra_rag.training.feed import feed
 from hydra_rag.training.optim import lr_scale, make_optimisers, set_lr
@@ -34,30 +34,6 @@ class VisionConfig:
     advance_at: float = 0.70
     bf16: bool = True
     device: str = "cpu"
-
-
-class DenseHeads(nn.Module):
-    """Auxiliary readers of the vision tower; used in training only and never shipped."""
-
-    def __init__(self, hidden: int, out: int) -> None:
-        super().__init__()
-        self.patch_head = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, PATCH_SLOTS * CLASSES))
-        self.cell_head = nn.Linear(out, CELL_SLOTS * CLASSES)
-
-    def forward(self, patches: torch.Tensor, cells: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        p = self.patch_head(patches).view(-1, PATCH_SLOTS, CLASSES)
-        return p, self.cell_head(cells).view(-1, CELL_SLOTS, CLASSES)
-
-
-def dense_loss(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, float]:
-    """Cross entropy over slots (empty slots weigh a fifth) and the share of right characters."""
-    flat, want = logits.float().reshape(-1, logits.shape[-1]), labels.reshape(-1)
-    loss = F.cross_entropy(flat, want, reduction="none")
-    weight = torch.where(want > 0, 1.0, 0.2)
-    with torch.no_grad():
-        there = want > 0
-        right = float((flat.argmax(-1)[there] == want[there]).float().mean()) if there.any() else 0.0
-    return (loss * weight).sum() / weight.sum(), right
 
 
 def make_batch(index: int, width: float, config: VisionConfig) -> Batch:

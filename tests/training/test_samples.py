@@ -12,7 +12,7 @@ from PIL import Image
 from hydra_rag.nano import tokens
 from hydra_rag.nano.alphabet import ALPHABET
 from hydra_rag.nano.build import build_config, build_model, build_tokenizer, save_processor
-from hydra_rag.training.blocks import CELL_SLOTS, CLASS_OF, labels, merge_order, patchify
+from hydra_rag.training.blocks import CELL_SLOTS, CLASS_OF, labelled, labels, merge_order, patchify
 from hydra_rag.training.canvas import Canvas, Run
 from hydra_rag.training.packing import pack, prefix_positions
 from hydra_rag.training.samples import Branch, Sample, branch
@@ -73,13 +73,13 @@ def test_prompts_equal_those_of_the_chat_template(tmp_path: Path) -> None:
 def test_a_branch_sees_what_it_would_see_alone() -> None:
     model = build_model(3).eval()
     rng = np.random.default_rng(1)
-    patches = rng.normal(size=(24, 768)).astype(np.float32)
+    block = labelled(rng.integers(0, 255, (64, 96, 3)).astype(np.uint8), [])
     branches = [
         branch("What?", "12", "field"),
         branch("Which one is it?", "abc", "field"),
         branch("Who", "x", "field"),
     ]
-    sample = Sample(patches, 2, 3, tokens.open_user() + tokens.image_run(6), branches)
+    sample = Sample(block, 2, 3, tokens.open_user() + tokens.image_run(6), branches)
     other = Sample(None, 0, 0, tokens.open_user() + tokens.encode("Text: y\n"), branches[:1])
     packed = pack([sample, other])
     inner = model.model
