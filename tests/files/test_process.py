@@ -5,16 +5,18 @@ from __future__ import annotations
 import io
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from hydra_rag.errors import FileError
-from hydra_rag_indexing.files import BadPage, Limits, load_pages
+from hydra_rag_indexing.files import BadPage, Limits, load_pages, process
 from hydra_rag_indexing.files.process import Parser
 from hydra_rag_indexing.files.wire import HEADER_LIMIT, LENGTH
 from tests.files.makers import Leaf, make_pdf, show, simple_pdf
@@ -60,6 +62,38 @@ def test_hanging_page_is_killed_in_time(tmp_path: Path) -> None:
         assert caught.value.code == "timeout"
         assert "raise the limit" in caught.value.message
         assert not alive(pid)
+
+
+def test_waiting_for_a_processor_is_not_the_files_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine the same file gives the same page, later."""
+    path = tmp_path / "file.pdf"
+    path.write_bytes(simple_pdf(1))
+    began = time.monotonic()
+    monkeypatch.setattr(process, "queued_seconds", lambda pid: 0.99 * (time.monotonic() - began))
+    with Parser(path, "pdf", Limits(page_seconds=0.2, file_seconds=0.5), 144) as parser:
+        os.kill(parser.process.pid, signal.SIGSTOP)
+        threading.Timer(1.0, os.kill, (parser.process.pid, signal.SIGCONT)).start()
+        parser.request({"op": "page", "number": 1})
+        assert parser.receive("drawing page 1")[0]["ok"] is True
+        assert parser.waited < 0.5
+
+
+def test_an_answer_that_is_there_counts_however_late_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "file.pdf"
+    path.write_bytes(make_pdf([Leaf(b"", (0, 0, 60, 60))]))  # fits into a pipe
+    with Parser(path, "pdf", Limits(), 144) as parser:
+        parser.request({"op": "page", "number": 1})
+        select.select([parser.process.stdout], [], [], 60)
+        parser.limits = Limits(page_seconds=0.0)
+        assert parser.receive("drawing page 1")[0]["ok"] is True
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="this system does not tell")
+def test_the_system_tells_how_long_a_process_was_queued() -> None:
+    assert process.queued_seconds(os.getpid()) > 0.0
+    assert process.queued_seconds(2**30) == 0.0
 
 
 def test_crash_is_one_error(tmp_path: Path) -> None:

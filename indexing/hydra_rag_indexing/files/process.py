@@ -22,7 +22,7 @@ from hydra_rag.errors import FileError
 from hydra_rag_indexing.files.limits import Limits
 from hydra_rag_indexing.files.wire import HEADER_LIMIT, LENGTH
 
-__all__ = ["CODES", "Parser"]
+__all__ = ["CODES", "Parser", "queued_seconds"]
 
 #: Error codes that a parser process may report.
 CODES = frozenset(
@@ -41,12 +41,14 @@ class Parser:
 
     A refusal (a code of :data:`CODES`) leaves the process ready for the next command; a crash, a time-out or
     nonsense ends it. ``waited``: seconds that another process was waited for before, for the same file.
-    Not safe for use from several threads at once; several parsers are independent.
+    Time in which the process waits for a processor does not count: what a file gives must not depend on what
+    else the machine does. Not safe for use from several threads at once; several parsers are independent.
     """
 
     def __init__(self, path: Path, family: str, limits: Limits, dpi: float, *, waited: float = 0.0) -> None:
         self.limits = limits
         self.waited = waited
+        self._queued = 0.0
         self.process = subprocess.Popen(
             # -I and -S: no user site, no environment, no .pth files; the search path is ours exactly.
             [
@@ -131,7 +133,7 @@ class Parser:
 
     def _receive(self, what: str) -> tuple[dict[str, Any], bytearray]:
         left = self.limits.file_seconds - self.waited
-        start = time.monotonic()
+        start = self._clock()
         deadline = start + min(self.limits.page_seconds, max(left, 0.0))
         try:
             (length,) = LENGTH.unpack(self._exactly(LENGTH.size, deadline, what))
@@ -147,8 +149,13 @@ class Parser:
                 self.close()
             raise
         finally:
-            self.waited += time.monotonic() - start
+            self.waited += self._clock() - start
         return header, payload
+
+    def _clock(self) -> float:
+        """Seconds in which the process worked, or waited for anything but a processor."""
+        self._queued = max(self._queued, queued_seconds(self.process.pid))  # 0.0 once it is gone
+        return time.monotonic() - self._queued
 
     def _exactly(self, count: int, deadline: float, what: str) -> bytearray:
         assert self.process.stdout is not None
@@ -158,8 +165,10 @@ class Parser:
         with selectors.DefaultSelector() as selector:
             selector.register(pipe, selectors.EVENT_READ)
             while done < count:
-                rest = deadline - time.monotonic()
-                if rest <= 0 or not selector.select(rest):
+                # What is there is read, however late this thread comes to it.
+                if not selector.select(max(0.0, deadline - self._clock())):
+                    if self._clock() < deadline:
+                        continue
                     self.process.kill()
                     raise FileError(
                         f"{what} took too long (limit {self.limits.page_seconds:g} s a page, "
@@ -180,6 +189,15 @@ class Parser:
             "save the file again in another program",
             code="parser_crash",
         )
+
+
+def queued_seconds(pid: int) -> float:
+    """How long a process has waited for a processor so far; 0.0 where the system does not tell."""
+    try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def _search_path() -> list[str]:
