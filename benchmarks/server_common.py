@@ -77,6 +77,12 @@ class ServerProcess:
                 return int(line.split()[1]) * 1024
         raise RuntimeError("this system does not tell a process's memory in /proc")
 
+    def queued_seconds(self) -> float:
+        """How long the thread that answers clients has waited for a processor so far."""
+        from hydra_rag_indexing.files.process import queued_seconds
+
+        return queued_seconds(self.process.pid)
+
     def cpu_seconds(self) -> float:
         """Processor time so far, of its finished children too."""
         text = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="ascii", errors="replace")

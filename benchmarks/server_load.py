@@ -6,7 +6,8 @@ Asks a set of questions one after the other (sampled ones with a seed), then sta
 lets the clients ask the same questions in a loop until it has ended. Reports answers that differ, how long
 the line was, how soon refusals came (wall clock at the client, so the machine's other work is in it), and the
 server's own memory over the run. Without ``--model`` a tiny random model is made: what counts here is the
-server. Leaves with 1 when an answer differs or the line is longer than it may be.
+server. On a machine with other work, see ``waited_for_processor``: the share of the run in which the thread that
+answers clients had something to do and no processor. Leaves with 1 when an answer differs or the line is longer than it may be.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Report:
     memory: list[int] = field(default_factory=list)
     ingest: str = ""
     pages_done: int = 0
+    waited_for_processor: float = 0.0
 
     def growth(self) -> float:
         """Peak of memory in the last third of the run over that in the second; the first fills caches."""
@@ -139,10 +141,11 @@ async def one_client(
                     report.different.append(f"{path} {which}: {_apart(said, truth[which])}")
 
 
-async def load(server: ServerProcess, asks: list[Any], truth: list[str], report: Report) -> None:
+async def load(server: ServerProcess, asks: list[Any], truth: list[str], report: Report, side: int) -> None:
     over = asyncio.Event()
-    job = await asyncio.to_thread(server.upload, "many.pdf", pictures_pdf(report.pages), "many")
-    began = time.perf_counter()
+    pdf = pictures_pdf(report.pages, side, round(1.3 * side))
+    job = await asyncio.to_thread(server.upload, "many.pdf", pdf, "many")
+    began, queued = time.perf_counter(), server.queued_seconds()
     clients = [
         asyncio.create_task(one_client(number, server, asks, truth, report, over))
         for number in range(report.clients)
@@ -159,11 +162,12 @@ async def load(server: ServerProcess, asks: list[Any], truth: list[str], report:
     over.set()
     await asyncio.gather(*clients)
     report.seconds = round(time.perf_counter() - began, 1)
+    report.waited_for_processor = round((server.queued_seconds() - queued) / report.seconds, 3)
     report.ingest, report.pages_done = state["state"], state["pages_done"]
 
 
-def run(folder: Path, clients: int, pages: int, model: str | None = None) -> Report:
-    """The whole thing on a fresh store in ``folder``."""
+def run(folder: Path, clients: int, pages: int, model: str | None = None, side: int = 200) -> Report:
+    """The whole thing on a fresh store in ``folder``; ``side``: width of an ingested page in points."""
     if model is None:
         from hydra_rag.testing import tiny_model
 
@@ -175,7 +179,7 @@ def run(folder: Path, clients: int, pages: int, model: str | None = None) -> Rep
         asks = questions(done["files"][0]["document_id"])
         truth = [told(server.client.post(path, json=body).text) for path, body in asks]
         assert len(set(truth)) > len(truth) // 2, "the questions must have different answers"
-        asyncio.run(load(server, asks, truth, report))
+        asyncio.run(load(server, asks, truth, report, side))
     return report
 
 
@@ -184,10 +188,11 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--pages", type=int, default=500)
     parser.add_argument("--model", help="name or folder (default: a tiny random one)")
+    parser.add_argument("--side", type=int, default=200, help="width of an ingested page in points")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        report = run(Path(folder), given.clients, given.pages, given.model)
+        report = run(Path(folder), given.clients, given.pages, given.model, given.side)
     text = json.dumps(report.to_json(), indent=1)
     print(text)
     if given.out is not None:

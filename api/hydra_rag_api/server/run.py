@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: The event loop waits this long for every Python thread that is in its way (the interpreter's default is five
+#: times as long, and some questions and an ingest run beside it).
+_SWITCH_SECONDS = 0.001
 
 
 class _Server(uvicorn.Server):
@@ -106,6 +110,7 @@ def serve(
         lifespan="on",
     )
     server = _Server(config, services, listening)
+    sys.setswitchinterval(_SWITCH_SECONDS)
     server.run()
     if not server.started:
         raise UsageError(f"Can't listen on {settings.host}:{settings.port}: is the port in use? Try --port.")
