@@ -84,7 +84,8 @@ class GenerationResult:
     ``text``: decoded, special tokens and thinking blocks removed. ``token_ids``: the new tokens, end
     token included. ``finish_reason``: ``"stop"``, ``"length"`` or ``"cancelled"``.
     ``logprobs``: natural log-probability of each new token under the model (before temperature).
-    ``prompt_tokens``: length of the prompt, image tokens included.
+    ``prompt_tokens``: length of the prompt, image tokens included. ``support``: factor on the confidence that
+    the model knows nothing of (how likely the page's layout thinks a span), 0.0 to 1.0.
     """
 
     text: str
@@ -92,13 +93,15 @@ class GenerationResult:
     finish_reason: str
     logprobs: tuple[float, ...] = field(default=(), repr=False)
     prompt_tokens: int = 0
+    support: float = 1.0
 
     @property
     def confidence(self) -> float:
-        """Geometric mean probability of the tokens, 0.0 to 1.0 (0.0 when nothing was generated)."""
+        """Geometric mean probability of the tokens times the support, 0.0 to 1.0 (0.0 when nothing was
+        generated)."""
         if not self.logprobs:
             return 0.0
-        return float(np.exp(sum(self.logprobs) / len(self.logprobs)))
+        return self.support * float(np.exp(sum(self.logprobs) / len(self.logprobs)))
 
 
 @dataclass(frozen=True, slots=True)

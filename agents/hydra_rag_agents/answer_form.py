@@ -8,8 +8,8 @@ __all__ = ["fits_form", "wants_digits", "wants_name"]
 
 _DIGITS = re.compile(
     r"^\s*(when|how (many|much|long|far|old|tall|heavy|often|large|big|fast))\b"
-    r"|\b(what|which) (is|was|are|were)?\s*(the )?(?:\w+ ){0,3}(date|number|price|amount|total|year|weight|"
-    r"telephone|phone|cost|percentage|fee|temperature|time|age|size|distance|length|width|height)\b",
+    r"|\b(what|which) (is|was|are|were)?\s*(the )?(?:[\w'’-]+ ){0,3}(date|number|price|amount|total|year|"
+    r"weight|telephone|phone|cost|percentage|fee|temperature|time|age|size|distance|length|width|height)\b",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"^\s*(who|whose)\b", re.IGNORECASE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from hydra_rag.errors import NotFoundError
@@ -25,9 +25,11 @@ class CollectionLibrary:
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
-        self.image = lru_cache(16)(self._image)
-        self.words = lru_cache(64)(self._words)
-        self.crop = lru_cache(16)(self._crop)
+        # Functions of the collection, not methods: a library that held itself would keep its pictures until
+        # the collector of cycles comes by, long after its turn.
+        self.image = lru_cache(16)(partial(_image, collection))
+        self.words = lru_cache(64)(partial(_words, collection))
+        self.crop = lru_cache(16)(partial(_crop, collection))
 
     def find(
         self, query: QueryItem, k: int, *, mode: str, documents: Sequence[str] | None
@@ -53,15 +55,6 @@ class CollectionLibrary:
             return None
         return Candidate(page, document.document, 0.0, 1, {"session": {"rank": 1}})
 
-    def _image(self, page: PageId) -> Image.Image:
-        return self._collection.page_image(*page)
-
-    def _crop(self, page: PageId, box: Box, scale: float = 2.0) -> Image.Image:
-        return self._collection.render_crop(*page, box, scale)
-
-    def _words(self, page: PageId) -> tuple[Word, ...]:
-        return tuple(self._collection.page_words(*page))
-
     def vectors(self, page: PageId) -> MultiVector | None:
         try:
             return self._collection.page_vectors(*page)
@@ -81,6 +74,18 @@ class CollectionLibrary:
         if stored is None or stored.boxes is None:
             return []
         return evidence_regions(query, stored, top=top)
+
+
+def _image(collection: Collection, page: PageId) -> Image.Image:
+    return collection.page_image(*page)
+
+
+def _crop(collection: Collection, page: PageId, box: Box, scale: float = 2.0) -> Image.Image:
+    return collection.render_crop(*page, box, scale)
+
+
+def _words(collection: Collection, page: PageId) -> tuple[Word, ...]:
+    return tuple(collection.page_words(*page))
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:

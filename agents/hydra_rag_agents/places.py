@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
+from typing import NamedTuple
 
 from hydra_rag.geometry import Box, union
 from hydra_rag.values import Word
@@ -19,7 +20,7 @@ from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.cells import CAPTION, Cell, page_rows
 from hydra_rag_agents.text_context import content_tokens, said
 
-__all__ = ["text_places", "word_support"]
+__all__ = ["WordSupport", "text_places", "word_support"]
 
 #: In line heights: how far a value stands under its label, and what parts two
 #: rows of a table. Text so much taller than the page's other text is a heading, or a value under its label.
@@ -58,20 +59,31 @@ def text_places(words: Sequence[Word], query: str, top: int = 3) -> list[tuple[B
     return places
 
 
-def word_support(words: Sequence[Word], query: str) -> dict[Word, tuple[float, bool, bool]]:
-    """For every word on the page: how well its cell answers (0 to 1: its share of the best cell's score in
-    :func:`text_places`), whether it begins what the cell may answer (its first word, or the first after words
-    of the query or a colon), whether the cell is prose."""
+class WordSupport(NamedTuple):
+    """``score``: how well a word's cell answers, 0 to 1 (its share of the best cell's score in
+    :func:`text_places`); ``begins``: whether the word begins what the cell may answer (its first word, or the
+    first after words of the query or a colon); ``ends``: whether it is the last of its cell; ``prose``:
+    whether the cell is."""
+
+    score: float
+    begins: bool
+    ends: bool
+    prose: bool
+
+
+def word_support(words: Sequence[Word], query: str) -> dict[Word, WordSupport]:
+    """What the layout says about every word on the page."""
     asked = set(content_tokens(query))
     rows = list(page_rows(words, asked))
     scores = {cell: score for cell, score, _ in _scored(rows, query)}
     best = max(scores.values(), default=0.0) or 1.0
-    found: dict[Word, tuple[float, bool, bool]] = {}
+    found: dict[Word, WordSupport] = {}
     for cell in (cell for row in rows for cell in row):
         begins = True
         colon = max((i for i, word in enumerate(cell.words) if word.text.endswith(":")), default=-1)
         for number, word in enumerate(cell.words):
-            found[word] = (scores.get(cell, 0.0) / best, begins and number > colon, cell.prose)
+            score, last = scores.get(cell, 0.0) / best, number == len(cell.words) - 1
+            found[word] = WordSupport(score, begins and number > colon, last, cell.prose)
             begins = number <= colon or (begins and bool(said(asked, content_tokens(word.text))))
     return found
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from hydra_rag.errors import CancelledError
 from hydra_rag.prompts import NOT_FOUND_TEXT, READ_PROMPT
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta
 from hydra_rag_agents.gate import Gate
 from hydra_rag_agents.ports import EvidenceLine, Reading
+from hydra_rag_agents.spans import Spans
 from hydra_rag_agents.state import ReaderProfile
 
 if TYPE_CHECKING:
@@ -87,22 +90,22 @@ class ModelReader:
         evidence: Sequence[EvidenceLine] = (),
     ) -> Reading:
         model = self._model()
-        options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "do_sample": False}
-        processors = self._brakes(text, model)
+        brake = self._brake(text)
         if evidence and self.profile.bound:
-            processors.append(_bound_to(evidence, model))
-        if processors:
-            options["logits_processor"] = processors
+            encode = partial(model.processor.tokenizer.encode, add_special_tokens=False)
+            spans = Spans(evidence, encode, refusal=NOT_FOUND_TEXT, brake=brake, longest=max_new_tokens)
+            if spans:
+                return SpanReading(model, image_message(images, text), spans)
+        options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "do_sample": False}
+        if brake:
+            options["logits_processor"] = [_braked(model, brake)]
         return StreamReading(model.stream(image_message(images, text), seed=seed, **options))
 
-    def _brakes(self, prompt: str, model: HydraModel) -> list[Any]:
-        bias = self.profile.refusal_bias_text if prompt.startswith("Text: ") else self.profile.refusal_bias
-        if not bias or prompt == READ_PROMPT:
-            return []
-        from hydra_rag.refusal_bias import RefusalBias
-
-        first = model.processor.tokenizer.encode(NOT_FOUND_TEXT, add_special_tokens=False)[0]
-        return [RefusalBias(int(first), bias)]
+    def _brake(self, prompt: str) -> float:
+        if prompt == READ_PROMPT:
+            return 0.0
+        text = prompt.startswith("Text: ")
+        return self.profile.refusal_bias_text if text else self.profile.refusal_bias
 
     def tokens(self, images: int, text: str, max_new_tokens: int) -> int:
         # A token stands for at least one byte; every image is cut to its budget.
@@ -139,32 +142,43 @@ class ModelReader:
         return self._calibration
 
 
-def _bound_to(evidence: Sequence[EvidenceLine], model: HydraModel) -> Any:
-    """Keeps an answer inside ``evidence``; the prompt's length is learnt from the first token's turn."""
-    from hydra_rag.evidence_bound import SpanBound
+def _braked(model: HydraModel, bias: float) -> Any:
+    from hydra_rag.refusal_bias import RefusalBias
 
-    tokenizer = model.processor.tokenizer
-    ends = model.base_model.generation_config.eos_token_id
-    bound: SpanBound | None = None
+    first = model.processor.tokenizer.encode(NOT_FOUND_TEXT, add_special_tokens=False)[0]
+    return RefusalBias(int(first), bias)
 
-    def encode(text: str) -> list[int]:
-        return list(tokenizer.encode(text, add_special_tokens=False))
 
-    def keep(input_ids: Any, scores: Any) -> Any:
-        nonlocal bound
-        if bound is None:
-            end = ends[0] if isinstance(ends, list) else int(ends)
-            bound = SpanBound(
-                [line.text for line in evidence],
-                encode,
-                end,
-                input_ids.shape[1],
-                NOT_FOUND_TEXT,
-                priors=[line.priors for line in evidence],
-            )
-        return bound(input_ids, scores)
+class SpanReading:
+    """The likeliest span of the evidence as a :class:`Reading`: there at once, when all are scored."""
 
-    return keep
+    def __init__(self, model: HydraModel, messages: list[dict[str, Any]], spans: Spans) -> None:
+        from hydra_rag.scoring import submit_scores
+
+        prompt = model.processor.chat(messages)
+        self._model, self._spans, self._size = model, spans, len(prompt)
+        self._job = submit_scores(model, prompt, spans.choose)
+        self._result: GenerationResult | None = None
+
+    def __iter__(self) -> Iterator[TextDelta]:
+        try:
+            scored = self._job.result()
+        except CancelledError:
+            return
+        chosen = self._spans.best(scored)
+        encode = self._model.processor.tokenizer.encode
+        ids = tuple(int(i) for i in encode(chosen.text, add_special_tokens=False))
+        self._result = GenerationResult(
+            chosen.text, ids, "stop", chosen.logprobs, self._size, support=chosen.prior
+        )
+        yield TextDelta(chosen.text, ids)
+
+    @property
+    def result(self) -> GenerationResult:
+        return self._result or GenerationResult("", (), "cancelled", prompt_tokens=self._size)
+
+    def close(self) -> None:
+        self._job.cancel()
 
 
 class StreamReading:

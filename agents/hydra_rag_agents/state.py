@@ -200,7 +200,7 @@ class ReaderProfile:
     ``image_tokens``: upper bound of visual tokens an image costs. ``text_chars``: characters of text
     layer a prompt may carry (0: none). ``threshold``: confidence under which an answer is not given.
     ``sure``: confidence of the first page's answer at which no further page is asked. ``bound``: answers
-    are kept to runs of words that the page's text layer holds (models with one token a character).
+    are chosen among the runs of words that the page's text layer holds (models with one token a character).
     ``beside``: a crop is shown beside its page (models of one image a prompt see the crop alone).
     ``crop_scale``: crops have at most so many times the pixels of the stored page; ``text_px``: height of
     text lines that the model reads best, to which crops are scaled (0: always ``crop_scale``).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hydra_rag.lines import group_lines
+from hydra_rag.lines import Line, group_lines
 from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.matching import find_answer
 from hydra_rag_agents.priors import line_priors
@@ -47,6 +47,7 @@ def test_a_question_about_nothing_on_the_pages_leaves_little() -> None:
         ("Who signed the letter?", "Ruth Turner", True),
         ("Who signed the letter?", "439375", False),
         ("Which company is billed?", "Maple Works Ltd", True),
+        ("What is the applicant's date of birth?", "Membership number", False),
         ("What does E3 mean?", "sensor failure", True),
     ],
 )
@@ -54,29 +55,42 @@ def test_forms(question: str, answer: str, fits: bool) -> None:
     assert fits_form(question, answer) is fits
 
 
+def _begins(lines: list[Line], question: str) -> list[list[float]]:
+    return [[prior.begins for prior in line] for line in line_priors(lines, lines, question)]
+
+
 def test_words_under_their_label_are_the_likeliest_to_begin_an_answer() -> None:
     form = "Date of birth          Membership number\n15/09/1995             A-35212\nCity"
     lines = group_lines(words_of(form))
-    labels, priors, _ = line_priors(lines, lines, "What is the membership number?")
+    labels, priors, _ = _begins(lines, "What is the membership number?")
     assert priors[1] > 2 * priors[0]
     assert max(labels) < priors[1]
 
 
 def test_a_value_with_another_label_of_its_own_is_less_likely() -> None:
     lines = group_lines(words_of("Bill to     Invoice number INV-703\nMaple Ltd   Invoice date 27 November"))
-    first, second = line_priors(lines, lines, "What is the invoice number?")
+    first, second = _begins(lines, "What is the invoice number?")
     assert first[-1] > 1.2 * max(second)
 
 
 def test_a_value_is_likelier_to_begin_with_its_first_word() -> None:
     lines = group_lines(words_of("Customer number 613 220"))
-    (priors,) = line_priors(lines, lines, "What is the customer number?")
+    (priors,) = _begins(lines, "What is the customer number?")
     assert priors[2] > priors[3]
+
+
+def test_a_value_ends_with_its_cell_and_a_sentence_with_its_stop() -> None:
+    text = "Power        1900 W\nPlease clean the small filter every 44 days. Then dry it well over night."
+    lines = group_lines(words_of(text))
+    (power, number, unit), prose = line_priors(lines, lines, "What is the power?")
+    assert number.ends < 0.5 < min(power.ends, unit.ends)
+    ends = dict(zip(lines[1].text.split(), (p.ends for p in prose), strict=True))
+    assert ends["days."] > ends["44"]
 
 
 def test_what_stands_before_a_colon_is_hardly_an_answer() -> None:
     lines = group_lines(words_of("Supervisor: Greta Fontaine\nOffice phone: 066 927"))
-    (label, name, _), (office, phone, number, _) = line_priors(lines, lines, "Who approved the form?")
+    (label, name, _), (office, phone, number, _) = _begins(lines, "Who approved the form?")
     assert label < 0.5 * name
     assert max(office, phone) <= 0.5 * name
     assert number < name  # a person has no digits

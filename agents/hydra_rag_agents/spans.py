@@ -1,0 +1,159 @@
+"""Answers that a page prints: its spans of whole words, weighed by the model and by the layout.
+
+A small reader often begins a value wrongly or stops too soon, and spells it wrong. So it is not asked to
+write: every span of the evidence that may be the answer gets the model's own log-likelihood, the layout's
+for its first word and for the word it ends with (:mod:`hydra_rag_agents.priors`), and the best one wins. The
+refusal is one of them. Needs a tokenizer with one token a character (``nano``): others would cut through
+tokens. No torch.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable, Container, Iterator, Sequence
+from itertools import islice
+from math import log
+from typing import NamedTuple, Protocol
+
+from hydra_rag.lines import CELL_BREAK
+from hydra_rag_agents.ports import EvidenceLine
+
+__all__ = ["Chosen", "Scored", "Spans"]
+
+#: Characters that may be left off at the end of an answer, though they stand before the next space; and after
+#: which one may begin.
+_LOOSE, _OPENING = ".,;:!?)]”\"'", "(“\"'#"
+#: How much the layout weighs beside the model, for the first word and for where the answer ends.
+_BEGIN, _END = 6.0, 3.0
+#: Places to begin that are scored, and words that an answer has at most.
+_STARTS, _WORDS = 24, 12
+_LEAST, _REFUSAL = 1e-3, 0.5
+
+
+class Scored(Protocol):
+    """How likely a run of tokens is (:class:`hydra_rag.scoring.Continuation`)."""
+
+    @property
+    def logprobs(self) -> tuple[float, ...]: ...
+
+    @property
+    def ends(self) -> tuple[float, ...]: ...
+
+
+class Chosen(NamedTuple):
+    """``logprobs``: of the characters and of the end; ``prior``: how likely the layout thinks its beginning,
+    0 to 1 (1 for a refusal)."""
+
+    text: str
+    logprobs: tuple[float, ...]
+    prior: float
+
+
+class _Run(NamedTuple):
+    """What may follow one place to begin. ``stops``: (length in characters, the layout's log-odds)."""
+
+    text: str
+    prior: float
+    stops: tuple[tuple[int, float], ...]
+
+
+class Spans:
+    """The spans of ``lines``. An answer may run on into the next line, never over a tab into the next cell.
+
+    ``encode``: text to token ids. ``longest``: tokens of an answer at most. ``refusal``: what may be answered
+    although no line says it, and ``brake``, what that costs in log-likelihood.
+    """
+
+    def __init__(
+        self,
+        lines: Sequence[EvidenceLine],
+        encode: Callable[[str], Sequence[int]],
+        *,
+        refusal: str,
+        brake: float,
+        longest: int,
+    ) -> None:
+        kept = [line for line in lines if line.text.strip()]
+        text = " ".join(_tidy(_plain(line.text)) for line in kept)
+        weights = [prior for line in kept for prior in line.priors]
+        if len(weights) != len(text.split()):
+            raise ValueError("priors must name likelihoods for every word of every line")
+        self._encode, self._refusal, self._brake = encode, refusal, brake
+        odd = {character for character in set(text) if len(encode(character)) != 1}
+        self._runs = list(_runs(text, weights, longest, odd))
+        self._asked: list[_Run] = []
+
+    def __bool__(self) -> bool:
+        """Whether there is any span at all."""
+        return bool(self._runs)
+
+    def choose(self, first: Sequence[float]) -> list[list[int]]:
+        """Token ids of what is to be scored: the refusal, and the likeliest beginnings. ``first``: the
+        model's log-probability of every token to come first."""
+
+        def likely(run: _Run) -> float:
+            return _BEGIN * log(run.prior) + first[self._encode(run.text[0])[0]]
+
+        unique = {run.text: run for run in sorted(self._runs, key=lambda run: run.prior)}
+        self._asked = sorted(unique.values(), key=likely, reverse=True)[:_STARTS]
+        return [list(self._encode(text)) for text in (self._refusal, *(run.text for run in self._asked))]
+
+    def best(self, scored: Sequence[Scored]) -> Chosen:
+        """The likeliest answer, by the scores of what :meth:`choose` named."""
+        refused = scored[0]
+        told = (*refused.logprobs, refused.ends[-1])
+        top = sum(told) + _BEGIN * log(_REFUSAL) - self._brake
+        chosen = Chosen(self._refusal, told, 1.0)
+        for run, known in zip(self._asked, scored[1:], strict=True):
+            for length, layout in run.stops:
+                told = (*known.logprobs[:length], known.ends[length])
+                score = sum(told) + _BEGIN * log(run.prior) + _END * layout
+                if score > top:
+                    top, chosen = score, Chosen(run.text[:length], told, run.prior)
+        return chosen
+
+
+def _runs(
+    text: str, weights: Sequence[tuple[float, float]], longest: int, odd: Container[str]
+) -> Iterator[_Run]:
+    """``odd``: characters that are no token; no run goes over one."""
+    word = -1
+    for at, character in enumerate(text):
+        if character.isspace():
+            continue
+        word += at == 0 or text[at - 1].isspace()
+        if at and text[at - 1] not in f" {CELL_BREAK}{_OPENING}":
+            continue
+        stops, odds = [], 0.0
+        for end, (_, likely) in zip(_word_ends(text, at, longest, odd), weights[word:], strict=False):
+            ends = min(1 - _LEAST, max(_LEAST, likely))
+            last = end
+            while last > at and text[last - 1] in _LOOSE:
+                last -= 1
+            stops += [(n - at, odds + log(2 * ends)) for n in range(max(last, at + 1), end + 1)]
+            odds += log(2 * (1 - ends))
+        if stops:
+            run = text[at : at + max(n for n, _ in stops)]
+            yield _Run(run, max(_LEAST, weights[word][0]), tuple(stops))
+
+
+def _word_ends(text: str, start: int, longest: int, odd: Container[str]) -> Iterator[int]:
+    """Where the words of the cell end that begins, or goes on, at ``start``."""
+    stops = (i for i in range(start, len(text)) if text[i] == CELL_BREAK or text[i] in odd)
+    limit = next(stops, len(text))
+    open_end = limit < len(text) and text[limit] != CELL_BREAK  # in the middle of a word
+    ends = (
+        i for i in range(start + 1, limit + 1) if (i == limit and not open_end) or text[i : i + 1].isspace()
+    )
+    return islice((i for i in ends if i - start <= longest), _WORDS)
+
+
+def _plain(text: str) -> str:
+    """Compatibility forms (a full-width comma) by their usual ones, where these are as long."""
+    usual = ((character, unicodedata.normalize("NFKC", character)) for character in text)
+    return "".join(form if len(form) == 1 and not form.isspace() else own for own, form in usual)
+
+
+def _tidy(line: str) -> str:
+    """One space between words, one tab between cells."""
+    return CELL_BREAK.join(" ".join(cell.split()) for cell in line.split(CELL_BREAK) if cell.strip())

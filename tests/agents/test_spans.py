@@ -1,0 +1,146 @@
+"""Answers chosen among the spans that a page prints."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hydra_rag.scoring import Continuation
+from hydra_rag_agents.ports import EvidenceLine
+from hydra_rag_agents.spans import Chosen, Spans
+
+FLAT = -4.0
+
+
+def encode(text: str) -> list[int]:
+    return [ord(c) for c in text]
+
+
+def even(*lines: str) -> list[EvidenceLine]:
+    return [EvidenceLine(line, ((1.0, 0.5),) * len(line.split())) for line in lines]
+
+
+def spans_of(lines: Sequence[EvidenceLine], *, brake: float = 0.0, longest: int = 40) -> Spans:
+    return Spans(lines, encode, refusal="not found", brake=brake, longest=longest)
+
+
+def choice(spans: Spans, likely: dict[str, float], *, ends: float = FLAT) -> Chosen:
+    """The best span for a model that gives every character :data:`FLAT`, the answers in ``likely`` this much
+    altogether, and every other end ``ends``."""
+    scored = []
+    for ids in spans.choose([FLAT] * 10_000):
+        text = "".join(map(chr, ids))
+        logs, stops = [FLAT] * len(text), [ends] * (len(text) + 1)
+        for answer, value in likely.items():
+            if text.startswith(answer):
+                logs[: len(answer)] = [value / (len(answer) + 1)] * len(answer)
+                stops[len(answer)] = value / (len(answer) + 1)
+        scored.append(Continuation(tuple(logs), tuple(stops)))
+    return spans.best(scored)
+
+
+@given(st.integers(0, 10_000))
+def test_whatever_the_model_says_the_answer_is_printed_on_the_page(seed: int) -> None:
+    lines = even("Invoice No. INV-70328", "Total due: $2,580.24 (net)", "Clara Parker\tVienna 80617")
+    rng = random.Random(seed)
+    spans = spans_of(lines)
+    scored = [
+        Continuation(tuple(-rng.random() * 9 for _ in ids), tuple(-rng.random() * 9 for _ in [0, *ids]))
+        for ids in spans.choose([-rng.random() for _ in range(10_000)])
+    ]
+    answer = spans.best(scored).text
+    page = " ".join(line.text for line in lines)
+    assert answer == "not found" or answer in page
+    assert "\t" not in answer
+    assert answer == answer.strip()
+
+
+@pytest.mark.parametrize("answer", ["$2,580.24", "Total due", "INV-70328", "$2,580.24 (net)", "net"])
+def test_what_the_model_is_sure_of_is_chosen(answer: str) -> None:
+    spans = spans_of(even("Invoice No. INV-70328", "Total due: $2,580.24 (net)."))
+    found = choice(spans, {answer: -0.1})
+    assert found.text == answer
+    assert sum(found.logprobs) == pytest.approx(-0.1)
+
+
+def test_an_answer_is_whole_words_of_one_cell() -> None:
+    spans = spans_of(even("Desk lamp \t 11", "Fuse\t4"))
+    runs = ["".join(map(chr, ids)) for ids in spans.choose([FLAT] * 10_000)[1:]]
+    assert sorted(runs) == ["11 Fuse", "4", "Desk lamp", "Fuse", "lamp"]
+    assert choice(spans, {"Desk la": -0.1, "lamp": -2.0}).text == "lamp"
+    assert choice(spans, {"11 Fuse": -0.1}).text == "11 Fuse"  # a sentence may go on in the next line
+
+
+def test_the_refusal_competes_and_can_be_braked() -> None:
+    lines = even("Clara Parker")
+    likely = {"not found": -1.0, "Clara Parker": -3.0}
+    assert choice(spans_of(lines), likely).text == "Clara Parker"  # the layout knows it a little better
+    likely["not found"] = 3.0
+    assert choice(spans_of(lines), likely).text == "not found"
+    assert choice(spans_of(lines, brake=6.0), likely).text == "Clara Parker"
+
+
+def test_the_layout_decides_where_the_model_wavers_and_not_where_it_is_sure() -> None:
+    lines = [EvidenceLine("15/09/1995 A-35212", ((0.3, 0.5), (1.0, 0.5)))]
+    wavers = {"15/09/1995": -2.0, "A-35212": -4.0}
+    found = choice(spans_of(lines), wavers)
+    assert (found.text, found.prior) == ("A-35212", 1.0)
+    found = choice(spans_of(lines), {"15/09/1995": -2.0, "A-35212": -14.0})
+    assert (found.text, found.prior) == ("15/09/1995", 0.3)
+
+
+@pytest.mark.parametrize(("number", "unit", "told"), [(0.3, 0.8, "1900 W"), (0.5, 0.5, "1900")])
+def test_where_the_layout_ends_a_value_the_answer_ends(number: float, unit: float, told: str) -> None:
+    lines = [EvidenceLine("1900 W of power", ((1.0, number), (0.1, unit), (0.1, 0.5), (0.1, 0.5)))]
+    likely = {"1900": -1.0, "1900 W": -3.0}
+    spans = spans_of(lines)
+    scored = []
+    for ids in spans.choose([FLAT] * 10_000):
+        text = "".join(map(chr, ids))
+        stops = [-50.0] * (len(text) + 1)
+        for answer, value in likely.items():
+            if text.startswith(answer):
+                stops[len(answer)] = value
+        scored.append(Continuation((0.0,) * len(text), tuple(stops)))
+    assert spans.best(scored).text == told
+
+
+def test_the_likeliest_beginnings_are_scored() -> None:
+    words = [f"{chr(0x100 + i)}x" for i in range(300)]
+    spans = spans_of([EvidenceLine(" ".join(words), ((0.5, 0.5),) * 300)])
+    first = [-9.0] * 10_000
+    first[0x100 + 250] = -1.0
+    asked = spans.choose(first)
+    assert len(asked) < 60
+    assert "".join(map(chr, asked[0])) == "not found"
+    assert chr(asked[1][0]) == words[250][0]
+
+
+@pytest.mark.parametrize("lines", [[], ["  "]])
+def test_without_text_there_is_nothing_to_choose(lines: list[str]) -> None:
+    assert not spans_of(even(*lines))
+
+
+def test_long_answers_are_cut_at_a_word() -> None:
+    spans = spans_of(even("one two three four five"), longest=12)
+    runs = ["".join(map(chr, ids)) for ids in spans.choose([FLAT] * 10_000)[1:]]
+    assert max(map(len, runs)) <= 12
+    assert "one two" in runs
+
+
+def test_priors_belong_to_words() -> None:
+    with pytest.raises(ValueError, match="every word"):
+        spans_of([EvidenceLine("two words", ((1.0, 0.5),))])
+
+
+def test_a_character_without_a_token_costs_only_its_own_words() -> None:
+    def narrow(text: str) -> list[int]:
+        return [i for c in text for i in ([ord(c)] if c.isascii() else [1, 2])]
+
+    spans = Spans(even("Perth， 13/08", "LOPEZ 雅 VERA"), narrow, refusal="not found", brake=0.0, longest=40)
+    runs = ["".join(map(chr, ids)) for ids in spans.choose([FLAT] * 10_000)[1:]]
+    assert sorted(runs) == ["13/08 LOPEZ", "LOPEZ", "Perth, 13/08 LOPEZ", "VERA"]
