@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -119,6 +120,26 @@ def answer_for(world: World, question: str) -> tuple[dict[str, Any], list[dict[s
     spot = {"document_id": found[0]["document_id"], "page": found[0]["page"]}
     text = MARKUP if "markup" in question else "$2,580.24"
     sure = 0.31 if "weak" in question else 0.94
+    levels = bytes(max(0, 255 - 60 * abs(cell // 8 - 7) - 50 * abs(cell % 8 - 6)) for cell in range(96))
+    look = {
+        "method": "contrast",
+        "entropy": 0.42,
+        "peak": [950, 1020],
+        "map": {"rows": 12, "cols": 8, "method": "contrast", "values": b64encode(levels).decode()},
+        "spots": [
+            {"box": [600, 960, 1100, 1080], "mass": 0.64, "area": 0.03, "enrichment": 21.3, "zoom": 2.1}
+        ],
+    }
+    check = {
+        **spot,
+        "answer": text,
+        "box": [600, 960, 1100, 1080],
+        "sufficient": True,
+        "necessary": True,
+        "crop_alone": text,
+        "page_without": "not found",
+        "confidence": sure,
+    }
     steps += [
         {
             "action": "glance",
@@ -129,6 +150,7 @@ def answer_for(world: World, question: str) -> tuple[dict[str, Any], list[dict[s
             "new_tokens": 7,
             "finish_reason": "stop",
         },
+        {"action": "glance", "pages": [spot], "look": look, "reason": "looks at 1 place"},
         {
             "action": "gaze",
             "pages": [spot],
@@ -143,6 +165,7 @@ def answer_for(world: World, question: str) -> tuple[dict[str, Any], list[dict[s
             "action": "reflect",
             "drafts": [{**spot, "read": "$2,580.24", "answer": text, "supported": True, "confidence": 0.94}],
         },
+        {"action": "reflect", "check": check, "prompt_tokens": 800, "new_tokens": 9},
     ]
     citation = {**spot, "document": found[0]["document"]}
     citations = [

@@ -93,24 +93,30 @@ def test_reload_keeps_conversation_and_place(page: Any) -> None:
     assert page.locator(".box-group").first.get_attribute("data-box") == ",".join(map(str, ANSWER_BOX))
     assert page.locator("session-list .row[data-current]").inner_text() == "What is the total?"
     page.locator("chat-turn .trace summary").click()
-    page.locator(".step").nth(4).wait_for(state="attached")  # drawn when the trace opens
-    assert page.locator(".step").count() == 5
+    page.locator(".step").nth(6).wait_for(state="attached")  # drawn when the trace opens
+    assert page.locator(".step").count() == 7
 
 
 def test_trace_shows_glances_and_gazes_with_crops(page: Any) -> None:
     turn = answered(page)
     turn.locator(".trace summary").click()
     steps = turn.locator(".step")
-    steps.nth(4).wait_for(state="attached")  # drawn when the trace opens
+    steps.nth(6).wait_for(state="attached")  # drawn when the trace opens
     assert [steps.nth(i).get_attribute("data-action") for i in range(steps.count())] == [
-        "search", "glance", "gaze", "reflect", "answer",
+        "search", "glance", "glance", "gaze", "reflect", "reflect", "answer",
     ]  # fmt: skip
     crop = turn.locator(".step[data-action=gaze] .crop img")
     crop.scroll_into_view_if_needed()
     until(page, "(image) => image.complete && image.naturalWidth > 0", arg=crop.element_handle())
     turn.locator(".step[data-action=gaze] .crop").click()
     page.wait_for_selector(".box-group[data-kind=gaze]")
-    assert "stands on the page" in turn.locator(".step[data-action=reflect]").inner_text()
+    drafts, check = turn.locator(".step[data-action=reflect]").all_inner_texts()
+    assert "stands on the page" in drafts
+    assert "The place alone gives the same answer" in check
+    looked = turn.locator(".map-pic canvas")
+    dots = looked.evaluate("c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]")
+    alpha = dots[3::4]
+    assert alpha.index(max(alpha)) == 7 * 8 + 6  # the strongest cell of the model's map
 
 
 def test_heat_map_of_the_question_and_of_a_word(page: Any, complaints: Complaints) -> None:

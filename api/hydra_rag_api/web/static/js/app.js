@@ -23,6 +23,13 @@ function browse() {
   go({ page: null, box: null });
 }
 
+/** Another conversation, and the evidence of its last answer: never that of the one before. */
+async function openTalk(id) {
+  browse();
+  await talk.open(id);
+  if (!narrow() && viewer.hidden) talk.last?.show(0, true);
+}
+
 function drawer(open) {
   document.body.dataset.rail = open ? "open" : "closed";
   byId("menu").setAttribute("aria-expanded", String(open));
@@ -39,8 +46,9 @@ on("browse", () => {
   browse();
   browser.room.focus();
 });
-on("open-talk", (id) => { drawer(false); view("talk"); talk.open(id); });
-on("new-talk", () => { drawer(false); view("talk"); talk.open(null); byId("question").focus(); });
+on("no-evidence", browse);
+on("open-talk", (id) => { drawer(false); view("talk"); openTalk(id); });
+on("new-talk", () => { drawer(false); view("talk"); openTalk(null); byId("question").focus(); });
 on("scope", () => { drawer(false); view("talk"); });
 
 byId("menu").addEventListener("click", () => drawer(document.body.dataset.rail !== "open"));
@@ -52,7 +60,7 @@ for (const button of document.querySelectorAll("[data-goto]")) button.addEventLi
 theme(byId("theme"));
 keys({ talk, viewer, browser, closeDrawer: () => drawer(false) });
 
-addEventListener("popstate", () => talk.open(place().talk));
+addEventListener("popstate", () => openTalk(place().talk));
 
 const start = place();
 await library.load();

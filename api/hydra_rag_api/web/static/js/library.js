@@ -5,15 +5,20 @@ import { announce, byId, confirm, count, el, iconButton, menu, size, toast } fro
 import { lazyImage } from "./pictures.js";
 import { documents, emit, on } from "./state.js";
 
+/** From so many documents on there is a field to find one by its name. */
+const MANY = 12;
+
 class DocumentList extends HTMLElement {
   connectedCallback() {
     this.uploads = el("div", { class: "uploads" });
     this.list = el("ul", { class: "docs" });
+    this.filter = el("input", { type: "search", class: "docs-filter", hidden: true, placeholder: "Find a document", "aria-label": "Find a document by name",
+      oninput: () => this.#sift(), onkeydown: (event) => { if (event.key === "Escape" && this.filter.value) { event.stopPropagation(); this.filter.value = ""; this.#sift(); } } });
     this.file = el("input", { type: "file", multiple: true, hidden: true, id: "files", "aria-label": "Files to add",
       onchange: () => { this.add([...this.file.files]); this.file.value = ""; } });
     const add = iconButton("plus", "Add files", () => this.file.click());
     add.classList.add("small");
-    this.append(el("div", { class: "rail-head" }, el("h2", { text: "Documents" }), add), this.uploads, this.list, this.file,
+    this.append(el("div", { class: "rail-head" }, el("h2", { text: "Documents" }), add), this.uploads, this.filter, this.list, this.file,
       el("button", { type: "button", class: "drop", onclick: () => this.file.click() }, el("strong", { text: "Add files" }), "or drop them anywhere"));
     on("choose-files", () => this.file.click());
     this.#dropping();
@@ -25,15 +30,29 @@ class DocumentList extends HTMLElement {
       documents.clear();
       for (const one of found) documents.set(one.document_id, one);
       this.list.replaceChildren(...found.map((one) => this.#row(one)));
+      this.filter.hidden = found.length < MANY;
+      this.#sift();
       emit("documents");
     } catch (error) {
       this.list.replaceChildren(el("li", { class: "rail-empty", text: error.message }));
     }
   }
 
+  /** Only documents whose names hold all words of the filter. */
+  #sift() {
+    const words = this.filter.hidden ? [] : plain(this.filter.value).split(/\s+/);
+    let left = 0;
+    for (const row of this.list.querySelectorAll(".doc-row")) {
+      row.hidden = !words.every((word) => plain(row.dataset.name).includes(word));
+      left += row.hidden ? 0 : 1;
+    }
+    this.list.querySelector(".rail-empty")?.remove();
+    if (!left && words.some(Boolean)) this.list.append(el("li", { class: "rail-empty", text: "No document has that in its name." }));
+  }
+
   #row(one) {
     const note = one.status === "ready" ? `${count(one.pages, "page")} · ${size(one.bytes)}` : `${one.status}…`;
-    const row = el("li", { class: "row doc-row" });
+    const row = el("li", { class: "row doc-row", "data-name": one.document });
     const more = iconButton("more", `More about: ${one.document}`, () => menu(more, [
       { icon: "search", text: "Ask only this one", run: () => emit("scope", one.document_id) },
       { icon: "bin", text: "Remove", bad: true, run: () => this.#remove(one) },
@@ -103,6 +122,9 @@ class DocumentList extends HTMLElement {
     });
   }
 }
+
+/** Without case and accents. */
+const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().trim();
 
 /** A file on its way in. */
 function uploadRow(name) {

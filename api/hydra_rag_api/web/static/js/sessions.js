@@ -4,9 +4,13 @@ import * as api from "./api.js";
 import { confirm, count, el, icon, iconButton, menu, toast } from "./dom.js";
 import { emit, on } from "./state.js";
 
+/** More of them would push the documents out of sight. */
+const SHOWN = 8;
+
 class SessionList extends HTMLElement {
   #current = null;
   #sessions = [];
+  #all = false;
 
   connectedCallback() {
     this.list = el("div");
@@ -32,13 +36,19 @@ class SessionList extends HTMLElement {
       return;
     }
     const groups = new Map();
-    for (const session of this.#sessions) {
+    const open = this.#sessions.findIndex((session) => session.session_id === this.#current);
+    const shown = this.#all ? this.#sessions : this.#sessions.slice(0, Math.max(SHOWN, open + 1));
+    for (const session of shown) {
       const day = dayOf(session.updated);
       groups.set(day, [...(groups.get(day) ?? []), session]);
     }
     this.list.replaceChildren(...[...groups].flatMap(([day, sessions]) => [
       el("h3", { class: "day", text: day }),
       el("ul", {}, ...sessions.map((session) => this.#row(session)))]));
+    if (this.#sessions.length > SHOWN) {
+      const text = this.#all ? "Show fewer" : `Show all ${this.#sessions.length}`;
+      this.list.append(el("button", { type: "button", class: "text-button rail-all", text, onclick: () => { this.#all = !this.#all; this.#draw(); this.querySelector(".rail-all")?.focus(); } }));
+    }
   }
 
   #row(session) {

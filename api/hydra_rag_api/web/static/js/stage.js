@@ -36,14 +36,9 @@ export class Stage {
     this.#ready = new Promise((done) => {
       image.addEventListener("load", () => {
         if (this.image !== image) return;
-        this.camera.page = { width: dimensions?.width ?? image.naturalWidth, height: dimensions?.height ?? image.naturalHeight };
-        this.page.style.width = `${this.camera.page.width}px`;
-        this.page.style.height = `${this.camera.page.height}px`;
-        this.boxes.setAttribute("viewBox", `0 0 ${this.camera.page.width} ${this.camera.page.height}`);
-        this.page.hidden = false;
-        this.#measure();
-        this.camera.fit();
-        this.apply();
+        this.page.removeAttribute("aria-busy");
+        this.page.style.backgroundImage = "";
+        if (!dimensions) this.#lay(image.naturalWidth, image.naturalHeight);
         done(true);
       });
       image.addEventListener("error", () => {
@@ -58,8 +53,24 @@ export class Stage {
     this.image?.remove();
     this.image = image;
     this.page.prepend(image);
+    this.page.setAttribute("aria-busy", "true");
+    if (dimensions) { // its small picture, which is often known already, stands for it meanwhile
+      this.page.style.backgroundImage = `url("${pageImage(document_id, page, 160)}")`;
+      this.#lay(dimensions.width, dimensions.height);
+    }
     image.src = pageImage(document_id, page);
     return this.#ready;
+  }
+
+  #lay(width, height) {
+    this.camera.page = { width, height };
+    this.page.style.width = `${width}px`;
+    this.page.style.height = `${height}px`;
+    this.boxes.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    this.page.hidden = false;
+    this.#measure();
+    this.camera.fit();
+    this.apply();
   }
 
   /** Lay marks over the page: {box, number?, kind: cite | region | gaze}; `focus` is the index of the strong one. */

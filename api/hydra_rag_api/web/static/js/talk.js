@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { announce, byId, count, el, icon, toast } from "./dom.js";
 import { pageImage } from "./api.js";
 import { lazyImage } from "./pictures.js";
-import { documents, emit, go, on, place, view } from "./state.js";
+import { documents, emit, go, narrow, on, place, view } from "./state.js";
 
 class TalkLog extends HTMLElement {
   #session = null;
@@ -136,6 +136,7 @@ class TalkLog extends HTMLElement {
           node.started(data);
           if (first) this.#title(question.slice(0, 80));
           emit("session-open", data.session_id);
+          if (first) emit("sessions-changed");
         } else if (name === "step") node.step(data);
         else if (name === "delta") node.delta(data);
         else if (name === "answer") {
@@ -145,8 +146,9 @@ class TalkLog extends HTMLElement {
         if (stay) this.#bottom();
       }
       if (!ended) throw new api.ApiError("The connection ended before the answer did.", "lost", 0);
-      if (ticket === this.#loading && matchMedia("(min-width: 47.5rem)").matches) node.show(0, true);
+      if (ticket === this.#loading && !narrow()) node.show(0, true);
     } catch (error) {
+      emit("no-evidence");
       if (error.name === "AbortError") node.stop("interrupted");
       else node.stop("failed", error.message);
     } finally {

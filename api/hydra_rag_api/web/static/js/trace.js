@@ -1,11 +1,13 @@
 // How the model looked: its steps, live and afterwards.
 
 import { count, el, icon, percent } from "./dom.js";
-import { cropPicture, pageThumb } from "./pictures.js";
+import { cropPicture, mapPicture, pageThumb } from "./pictures.js";
 import { documents } from "./state.js";
 
 const NAMES = { search: "Searched", glance: "Glanced at", gaze: "Gazed into", reflect: "Checked", answer: "Answered" };
+const OWN = "the question’s image";
 
+const glyphOf = (step) => (step.look ? "target" : step.action in NAMES ? step.action : "glance");
 const nameOf = (spot) => spot.document ?? documents.get(spot.document_id)?.document ?? "a document";
 const spots = (step) => (step.pages ?? (step.document_id ? [step] : [])).map((spot) => ({ ...spot, document: nameOf(spot) }));
 const where = (list) => list.map((spot) => `${nameOf(spot)}, page ${spot.page}`).join("; ");
@@ -13,7 +15,9 @@ const where = (list) => list.map((spot) => `${nameOf(spot)}, page ${spot.page}`)
 /** One line about a step, also for screen readers. */
 export function sentence(step) {
   if (step.action === "search") return `${NAMES.search} for “${step.query}”: ${count(step.hits?.length ?? 0, "page")}`;
-  if (step.action === "glance" || step.action === "gaze") return `${NAMES[step.action]} ${where(spots(step))}`;
+  if (step.look) return `Looked for the place on ${step.own_image ? OWN : where(spots(step))}`;
+  if (step.action === "glance" || step.action === "gaze") return `${NAMES[step.action]} ${where(spots(step)) || OWN}`;
+  if (step.check) return `Held “${step.check.answer}” against its evidence`;
   if (step.action === "reflect") return `${NAMES.reflect} ${count(step.drafts?.length ?? 0, "draft")} against the pages`;
   return step.status === "not_found" ? "Found no answer" : NAMES[step.action] ?? step.action;
 }
@@ -21,6 +25,8 @@ export function sentence(step) {
 class LookTrace extends HTMLElement {
   #steps = [];
   #query = "";
+  /** Address of the image that came with the question, if one did. */
+  picture = null;
 
   connectedCallback() { this.#make(); }
 
@@ -56,7 +62,7 @@ class LookTrace extends HTMLElement {
 
   #head(running) {
     const shown = this.#steps.filter((step) => step.action !== "answer");
-    const glyphs = shown.map((step) => icon(step.action in NAMES ? step.action : "glance"));
+    const glyphs = shown.map((step) => icon(glyphOf(step)));
     if (running) glyphs.push(icon("gaze", "icon now"));
     this.glyphs.replaceChildren(...glyphs);
     const last = this.#steps.at(-1);
@@ -74,9 +80,8 @@ class LookTrace extends HTMLElement {
   }
 
   #step(step) {
-    const known = step.action in NAMES;
     return el("li", { class: "step", "data-action": step.action },
-      el("span", { class: "step-dot" }, icon(known ? step.action : "glance")),
+      el("span", { class: "step-dot" }, icon(glyphOf(step))),
       el("p", { class: "step-head", text: sentence(step) }),
       el("div", { class: "step-body" }, ...this.#body(step)));
   }
@@ -89,12 +94,25 @@ class LookTrace extends HTMLElement {
         el("div", { class: "strip" }, ...(step.hits ?? []).map((hit) =>
           pageThumb(hit, Number.isFinite(hit.score) ? hit.score.toPrecision(3) : "", { query: this.#query, marks: marksOf(hit.regions, "region") })))];
     }
-    if (step.action === "glance" || step.action === "gaze") return this.#look(step);
+    if (step.look) return this.#map(step);
+    if (step.action === "glance" || step.action === "gaze") return this.#read(step);
+    if (step.check) return checkLines(step.check);
     if (step.action === "reflect") return [el("div", { class: "drafts" }, ...(step.drafts ?? []).map(draftLine))];
     return [];
   }
 
-  #look(step) {
+  /** Where the model looked before it decided whether to gaze: its own map over the picture. */
+  #map(step) {
+    const { map, spots: places = [] } = step.look;
+    const shown = step.own_image ? { picture: this.picture } : spots(step)[0];
+    const marks = marksOf(places, "gaze");
+    const best = places[0];
+    const facts = [best ? `${count(places.length, "place")}, the best holds ${percent(best.mass)} of its attention` : "no place stands out"];
+    return [map && shown ? mapPicture(shown, map, { query: this.#query, marks, whole: true }) : null,
+      el("p", { class: "step-note", text: facts.join(" · ") })];
+  }
+
+  #read(step) {
     const pages = spots(step);
     const boxes = step.boxes ?? (step.box ? [step.box] : []);
     const marks = marksOf(boxes.map((box) => ({ box })), "gaze");
@@ -121,6 +139,16 @@ function draftLine(draft) {
     el("span", { class: mark, "aria-hidden": "true", text: mark === "yes" ? "✓" : mark === "no" ? "✗" : "·" }),
     el("span", {}, el("strong", { text: draft.answer ?? draft.read }),
       ` ${words}, ${nameOf(draft)} p. ${draft.page}, ${percent(draft.confidence ?? 0)}`));
+}
+
+/** Sufficient: the crop alone says the same. Necessary: without it the page does not. */
+function checkLines(check) {
+  const line = (holds, text) => el("p", { class: "draft-line" },
+    el("span", { class: holds ? "yes" : "no", "aria-hidden": "true", text: holds ? "✓" : "✗" }), el("span", { text }));
+  const said = (text) => (text ? ` (“${text}”)` : "");
+  return [el("div", { class: "drafts" },
+    check.sufficient === null ? null : line(check.sufficient, check.sufficient ? "The place alone gives the same answer" : `The place alone does not give it${said(check.crop_alone)}`),
+    check.necessary === null ? null : line(check.necessary, check.necessary ? "Without the place the page does not give it" : `The page gives it without the place too${said(check.page_without)}`))];
 }
 
 export function marksOf(regions, kind) {

@@ -33,6 +33,7 @@ class ChatTurn extends HTMLElement {
       image ? el("img", { class: "question-image", src: image, alt: "Image sent with the question" }) : null,
       this.trace, this.body, this.foot));
     this.trace.query = question;
+    this.trace.picture = image;
     this.trace.steps = steps;
     if (status !== "running") this.#close();
   }
@@ -139,7 +140,10 @@ class ChatTurn extends HTMLElement {
   show(index, quietly = false) {
     const { citations, question } = this.#turn;
     const chosen = citations[index];
-    if (!chosen) return;
+    if (!chosen) {
+      if (quietly) emit("no-evidence"); // what lies on the desk belongs to another answer
+      return;
+    }
     const marks = citations.map((citation, at) => ({ ...citation, number: at + 1, kind: "cite" }))
       .filter((mark) => mark.box && mark.document_id === chosen.document_id && mark.page === chosen.page);
     const focus = marks.findIndex((mark) => mark.number === index + 1);
@@ -157,11 +161,11 @@ class ChatTurn extends HTMLElement {
       el("h3", { text: "Not found in your documents" }),
       el("p", { text: nothing ? "There are no documents yet. Add some, then ask again."
         : `${looked ? "It looked at the pages that fit best" : "It searched the pages"} and found no answer it would stand by.${hits.length ? " These came closest:" : ""}` }),
-      hits.length ? el("div", { class: "near" }, ...hits.slice(0, 4).map((hit) => pageThumb(hit, hit.document ?? "", { query: question }))) : null))];
+      hits.length ? el("div", { class: "near" }, ...hits.slice(0, 4).map((hit) => pageThumb(hit, "", { query: question }))) : null))];
   }
 
   #ended() {
-    const { status, message } = this.#turn;
+    const { status, message, question } = this.#turn;
     if (status === "running") {
       return [el("div", { class: "notice" }, icon("again"), el("div", {},
         el("h3", { text: "Still being answered" }), el("p", { text: "The answer appears here when it is done." })))];
@@ -169,7 +173,8 @@ class ChatTurn extends HTMLElement {
     const failed = status === "failed";
     return [el("div", { class: failed ? "notice bad" : "notice" }, icon(failed ? "warn" : "stop"), el("div", {},
       el("h3", { text: failed ? "This question could not be answered" : "Stopped before there was an answer" }),
-      el("p", { text: message || (failed ? "The server gave no reason. Its log has one." : "What it had looked at is kept above.") })))];
+      el("p", { text: message || (failed ? "The server gave no reason. Its log has one." : "What it had looked at is kept above.") }),
+      el("button", { type: "button", class: "button notice-act", onclick: () => emit("ask", { question, picture: this.#turn.picture ?? null }) }, icon("again"), "Ask again")))];
   }
 
   #tools() {
@@ -184,7 +189,7 @@ class ChatTurn extends HTMLElement {
       }
     }
     if (status === "answered") tools.push(small(iconButton("copy", "Copy the answer", () => copy(answer))));
-    if (status !== "running") tools.push(small(iconButton("again", "Ask again", () => emit("ask", { question }))));
+    if (done) tools.push(small(iconButton("again", "Ask again", () => emit("ask", { question }))));
     if (status === "answered" && Number.isFinite(confidence)) {
       tools.push(el("span", { class: "sure" }, el("meter", { min: 0, max: 1, value: confidence, "aria-label": "Confidence" }), `${percent(confidence)} sure`));
     }
