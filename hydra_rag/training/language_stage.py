@@ -102,7 +102,7 @@ def _cards(rng: random.Random, done: float) -> list[Sample]:
     """Small pages, from about the size of a crop that a gaze shows."""
     rows = rng.randint(2, 8) if rng.random() < 0.75 else rng.randint(4, 6 + round(8 * done))
     cells = (rows, rng.randint(8, 12 + round(8 * done)))
-    mode = "both" if rng.random() < 0.2 else "image"
+    mode = "both" if rng.random() < 0.3 else "image"
     wear = rng.choice((0.0, 0.0, 0.5) if done < 0.5 else (0.0, 0.0, 0.5, 1.0))
     count = max(1, min(10, 480 // (cells[0] * cells[1])))
     return [page_sample(rng, cells, size=(15, 22), questions=10, mode=mode, wear=wear) for _ in range(count)]
@@ -110,7 +110,7 @@ def _cards(rng: random.Random, done: float) -> list[Sample]:
 
 def _pages(rng: random.Random, done: float) -> list[Sample]:
     cells = rng.choice(((28, 20), (20, 16), (20, 28), (34, 24), (40, 28), (40, 28)))
-    mode = "both" if rng.random() < 0.35 else "image"
+    mode = "both" if rng.random() < 0.45 else "image"
     wear = rng.choice((0.0, 0.5, 1.0))
     return [page_sample(rng, cells, size=(13, 20), questions=24, mode=mode, wear=wear)]
 

@@ -235,7 +235,8 @@ def page_sample(
         seen = asked_in_image(question, words, rows, cols, image_at) if mode != "text" else {}
         return merge_asked(seen, asked_in_text(question, text, text_at))
 
-    only = text if mode == "text" else None
+    # Beside an image, too, the lines that are shown are mostly the ones that answer, as `ask` chooses them.
+    only = text if mode == "text" or (text and rng.random() < 0.6) else None
     branches = page_branches(page, rng, questions, shown=only, locate=locate, find=find)
     if mode == "image" and rows * cols <= 120 and rng.random() < 0.4:
         lines = "\n".join(line.text for line in group_lines(page.words))
