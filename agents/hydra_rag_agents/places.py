@@ -60,12 +60,13 @@ def text_places(words: Sequence[Word], query: str, top: int = 3) -> list[tuple[B
 
 
 class WordSupport(NamedTuple):
-    """``score``: how well a word's cell answers, 0 to 1 (its share of the best cell's score in
-    :func:`text_places`); ``begins``: whether the word begins what the cell may answer (its first word, or the
+    """``score``: how well a word's cell answers, 0 to 1: its share of the ``best`` cell's score in
+    :func:`text_places`; ``begins``: whether the word begins what the cell may answer (its first word, or the
     first after words of the query or a colon); ``ends``: whether it is the last of its cell; ``prose``:
     whether the cell is."""
 
     score: float
+    best: float
     begins: bool
     ends: bool
     prose: bool
@@ -76,14 +77,15 @@ def word_support(words: Sequence[Word], query: str) -> dict[Word, WordSupport]:
     asked = set(content_tokens(query))
     rows = list(page_rows(words, asked))
     scores = {cell: score for cell, score, _ in _scored(rows, query)}
-    best = max(scores.values(), default=0.0) or 1.0
+    best = min(1.0, max(scores.values(), default=0.0))
     found: dict[Word, WordSupport] = {}
     for cell in (cell for row in rows for cell in row):
         begins = True
         colon = max((i for i, word in enumerate(cell.words) if word.text.endswith(":")), default=-1)
         for number, word in enumerate(cell.words):
-            score, last = scores.get(cell, 0.0) / best, number == len(cell.words) - 1
-            found[word] = WordSupport(score, begins and number > colon, last, cell.prose)
+            score = min(1.0, scores.get(cell, 0.0) / best) if best else 0.0
+            last = number == len(cell.words) - 1
+            found[word] = WordSupport(score, best, begins and number > colon, last, cell.prose)
             begins = number <= colon or (begins and bool(said(asked, content_tokens(word.text))))
     return found
 

@@ -23,10 +23,10 @@ __all__ = ["EvidenceLine", "Library", "Reader", "Reading"]
 
 class EvidenceLine(NamedTuple):
     """A line that an answer may be taken from. ``priors``: of every word (as white space parts them), how
-    likely it is to begin the answer and to end it, 0 to 1."""
+    likely it is to begin the answer and to end it, and how much it supports one, 0 to 1."""
 
     text: str
-    priors: tuple[tuple[float, float], ...]
+    priors: tuple[tuple[float, float, float], ...]
 
 
 class Reading(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -24,10 +25,12 @@ _STOPS = ".!?;"
 
 
 class WordPrior(NamedTuple):
-    """How likely an answer is to begin with a word, and to end with it once it has come there, 0 to 1."""
+    """How likely an answer is to begin with a word, and to end with it once it has come there; how much the
+    layout supports one that begins here, also beside other pages. All 0 to 1."""
 
     begins: float
     ends: float
+    supports: float
 
 
 def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) -> list[tuple[WordPrior, ...]]:
@@ -67,6 +70,7 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
             pieces = len(word.text.split())
             until = [_OPEN if told.prose else _GOES_ON] * (pieces - 1)
             until.append(_CLOSES if closes else _OPEN if told.prose else _GOES_ON)
-            priors += [WordPrior(likely, end) for end in until]
+            supports = likely * math.sqrt(told.best)
+            priors += [WordPrior(likely, end, supports) for end in until]
         found.append(tuple(priors))
     return found

@@ -169,7 +169,7 @@ class SpanReading:
         encode = self._model.processor.tokenizer.encode
         ids = tuple(int(i) for i in encode(chosen.text, add_special_tokens=False))
         self._result = GenerationResult(
-            chosen.text, ids, "stop", chosen.logprobs, self._size, support=chosen.prior
+            chosen.text, ids, "stop", chosen.logprobs, self._size, support=chosen.support
         )
         yield TextDelta(chosen.text, ids)
 

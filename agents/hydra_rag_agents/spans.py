@@ -41,12 +41,11 @@ class Scored(Protocol):
 
 
 class Chosen(NamedTuple):
-    """``logprobs``: of the characters and of the end; ``prior``: how likely the layout thinks its beginning,
-    0 to 1 (1 for a refusal)."""
+    """``logprobs``: of the characters and of the end; ``support``: the layout's, 0 to 1 (1 for a refusal)."""
 
     text: str
     logprobs: tuple[float, ...]
-    prior: float
+    support: float
 
 
 class _Run(NamedTuple):
@@ -54,6 +53,7 @@ class _Run(NamedTuple):
 
     text: str
     prior: float
+    support: float
     stops: tuple[tuple[int, float], ...]
 
 
@@ -109,12 +109,12 @@ class Spans:
                 told = (*known.logprobs[:length], known.ends[length])
                 score = sum(told) + _BEGIN * log(run.prior) + _END * layout
                 if score > top:
-                    top, chosen = score, Chosen(run.text[:length], told, run.prior)
+                    top, chosen = score, Chosen(run.text[:length], told, run.support)
         return chosen
 
 
 def _runs(
-    text: str, weights: Sequence[tuple[float, float]], longest: int, odd: Container[str]
+    text: str, weights: Sequence[tuple[float, float, float]], longest: int, odd: Container[str]
 ) -> Iterator[_Run]:
     """``odd``: characters that are no token; no run goes over one."""
     word = -1
@@ -125,7 +125,7 @@ def _runs(
         if at and text[at - 1] not in f" {CELL_BREAK}{_OPENING}":
             continue
         stops, odds = [], 0.0
-        for end, (_, likely) in zip(_word_ends(text, at, longest, odd), weights[word:], strict=False):
+        for end, (_, likely, _) in zip(_word_ends(text, at, longest, odd), weights[word:], strict=False):
             ends = min(1 - _LEAST, max(_LEAST, likely))
             last = end
             while last > at and text[last - 1] in _LOOSE:
@@ -134,7 +134,8 @@ def _runs(
             odds += log(2 * (1 - ends))
         if stops:
             run = text[at : at + max(n for n, _ in stops)]
-            yield _Run(run, max(_LEAST, weights[word][0]), tuple(stops))
+            begins, _, support = weights[word]
+            yield _Run(run, max(_LEAST, begins), support, tuple(stops))
 
 
 def _word_ends(text: str, start: int, longest: int, odd: Container[str]) -> Iterator[int]:

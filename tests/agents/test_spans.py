@@ -21,7 +21,7 @@ def encode(text: str) -> list[int]:
 
 
 def even(*lines: str) -> list[EvidenceLine]:
-    return [EvidenceLine(line, ((1.0, 0.5),) * len(line.split())) for line in lines]
+    return [EvidenceLine(line, ((1.0, 0.5, 1.0),) * len(line.split())) for line in lines]
 
 
 def spans_of(lines: Sequence[EvidenceLine], *, brake: float = 0.0, longest: int = 40) -> Spans:
@@ -85,17 +85,21 @@ def test_the_refusal_competes_and_can_be_braked() -> None:
 
 
 def test_the_layout_decides_where_the_model_wavers_and_not_where_it_is_sure() -> None:
-    lines = [EvidenceLine("15/09/1995 A-35212", ((0.3, 0.5), (1.0, 0.5)))]
+    lines = [EvidenceLine("15/09/1995 A-35212", ((0.3, 0.5, 0.2), (1.0, 0.5, 0.7)))]
     wavers = {"15/09/1995": -2.0, "A-35212": -4.0}
     found = choice(spans_of(lines), wavers)
-    assert (found.text, found.prior) == ("A-35212", 1.0)
+    assert (found.text, found.support) == ("A-35212", 0.7)
     found = choice(spans_of(lines), {"15/09/1995": -2.0, "A-35212": -14.0})
-    assert (found.text, found.prior) == ("15/09/1995", 0.3)
+    assert (found.text, found.support) == ("15/09/1995", 0.2)
 
 
 @pytest.mark.parametrize(("number", "unit", "told"), [(0.3, 0.8, "1900 W"), (0.5, 0.5, "1900")])
 def test_where_the_layout_ends_a_value_the_answer_ends(number: float, unit: float, told: str) -> None:
-    lines = [EvidenceLine("1900 W of power", ((1.0, number), (0.1, unit), (0.1, 0.5), (0.1, 0.5)))]
+    lines = [
+        EvidenceLine(
+            "1900 W of power", ((1.0, number, 1.0), (0.1, unit, 1.0), (0.1, 0.5, 1.0), (0.1, 0.5, 1.0))
+        )
+    ]
     likely = {"1900": -1.0, "1900 W": -3.0}
     spans = spans_of(lines)
     scored = []
@@ -111,7 +115,7 @@ def test_where_the_layout_ends_a_value_the_answer_ends(number: float, unit: floa
 
 def test_the_likeliest_beginnings_are_scored() -> None:
     words = [f"{chr(0x100 + i)}x" for i in range(300)]
-    spans = spans_of([EvidenceLine(" ".join(words), ((0.5, 0.5),) * 300)])
+    spans = spans_of([EvidenceLine(" ".join(words), ((0.5, 0.5, 0.5),) * 300)])
     first = [-9.0] * 10_000
     first[0x100 + 250] = -1.0
     asked = spans.choose(first)
@@ -134,7 +138,7 @@ def test_long_answers_are_cut_at_a_word() -> None:
 
 def test_priors_belong_to_words() -> None:
     with pytest.raises(ValueError, match="every word"):
-        spans_of([EvidenceLine("two words", ((1.0, 0.5),))])
+        spans_of([EvidenceLine("two words", ((1.0, 0.5, 1.0),))])
 
 
 def test_a_character_without_a_token_costs_only_its_own_words() -> None:
