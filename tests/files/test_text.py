@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hydra_rag.errors import FileError
+from hydra_rag.lines import group_lines
 from hydra_rag_indexing.files import Limits, PageImage, load_pages, probe, render_region
 from tests.files.test_pdf import assert_boxes_hold_the_ink
 
@@ -137,6 +138,59 @@ def test_csv_is_a_table(tmp_path: Path) -> None:
     assert words_of([page]) == ["name", "amount", "long;", "name", "12", "beta", "13"]
     left = {word.text: word.box.left for word in page.words}
     assert abs(left["12"] - left["13"]) <= 2
+
+
+def rows_of(page: PageImage) -> list[list[str]]:
+    """The cells of every line, as the model's prompt has them."""
+    return [line.cells.split("\t") for line in group_lines(page.words)]
+
+
+@pytest.mark.parametrize(
+    ("name", "delimiter"), [("a.csv", ","), ("a.csv", ";"), ("a.tsv", "\t"), ("a.csv", "|")]
+)
+def test_cells_of_a_table_stay_apart(tmp_path: Path, name: str, delimiter: str) -> None:
+    rows = [["Line", "From", "Departs", "Arrives", "Price"]]
+    rows += [
+        ["IC 218", "Lindau", "08:05", "10:11", '"1,50"'],
+        ["RB 93", "Kempten (Allg)", "08:20", "08:31", "2"],
+    ]
+    text = "Timetable" + delimiter * 5 + "\n" + "\n".join(delimiter.join([*row, ""]) for row in rows)
+    (page,) = pages_of(write(tmp_path, text, name))
+    assert rows_of(page) == [["Timetable"], *[[cell.strip('"') for cell in row] for row in rows]]
+
+
+def test_a_long_table_has_its_heading_on_every_page(tmp_path: Path) -> None:
+    text = "number,name\n" + "".join(f"{n},thing {n}\n" for n in range(200))
+    pages = pages_of(write(tmp_path, text, "long.csv"))
+    assert len(pages) > 2
+    lines = [rows_of(page) for page in pages]
+    assert all(page[0] == ["number", "name"] for page in lines)
+    assert [row for page in lines for row in page[1:]] == [[str(n), f"thing {n}"] for n in range(200)]
+
+
+def test_a_table_too_wide_for_the_page_is_read_record_by_record(tmp_path: Path) -> None:
+    names = [f"measurement_{n}" for n in range(30)]
+    text = ",".join(names) + "\n" + "".join(",".join(f"{n}.{m}" for m in range(30)) + "\n" for n in (1, 2))
+    (page, *more) = pages_of(write(tmp_path, text, "wide.csv"))
+    rows = [row for each in (page, *more) for row in rows_of(each)]
+    assert rows == [[name, f"{n}.{m}"] for n in (1, 2) for m, name in enumerate(names)]
+
+
+def test_lines_that_are_no_table_stay_lines(tmp_path: Path) -> None:
+    text = "one, two\nno values here\na, b, c, d\nmore\n"
+    (page,) = pages_of(write(tmp_path, text, "notes.csv"))
+    assert [" ".join(row) for row in rows_of(page)] == text.splitlines()
+
+
+def test_labels_in_markdown_keep_their_lines(tmp_path: Path) -> None:
+    text = "Present: Maren, Piotr\n**Apologies:** Tamsin\n\nSome words of a\nsentence. It is\nlate: 23:10."
+    (page,) = pages_of(write(tmp_path, text, "minutes.md"))
+    lines = [line.text for line in group_lines(page.words)]
+    assert lines == [
+        "Present: Maren, Piotr",
+        "Apologies: Tamsin",
+        "Some words of a sentence. It is late: 23:10.",
+    ]
 
 
 def test_region_of_rendered_text(tmp_path: Path) -> None:

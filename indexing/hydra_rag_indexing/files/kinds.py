@@ -174,6 +174,8 @@ def _textual(path: Path, head: bytes, size: int, limits: Limits) -> Kind:
         return Kind("html", "text/html")
     if suffix in (".md", ".markdown"):
         return Kind("markdown", "text/markdown")
+    if suffix in (".tsv", ".tab"):
+        return Kind("csv", "text/tab-separated-values")
     return Kind("csv", "text/csv") if suffix == ".csv" else Kind("text", "text/plain")
 
 

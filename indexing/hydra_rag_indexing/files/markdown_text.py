@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
@@ -12,6 +14,7 @@ __all__ = ["markdown_blocks"]
 
 _SIZES = {"h1": 22.0, "h2": 17.0, "h3": 14.0, "h4": 12.5, "h5": 11.5, "h6": 11.5}
 _STEP = 18.0
+_LABEL = re.compile(r"[^\W\d_][^\n:.!?]{0,30}:(\s|$)")
 
 
 def markdown_blocks(text: str) -> list[Block | Table | Rule]:
@@ -112,13 +115,13 @@ class _Walk:
 def _inline(tokens: list[Token], base: str) -> list[Piece]:
     pieces: list[Piece] = []
     styles = [base]
-    for token in tokens:
+    for number, token in enumerate(tokens):
         if token.type == "text":
             pieces.append((token.content, styles[-1]))
         elif token.type == "code_inline":
             pieces.append((token.content, CODE))
         elif token.type == "softbreak":
-            pieces.append((" ", styles[-1]))
+            pieces.append(("\n" if _labels(tokens[number + 1 :]) else " ", styles[-1]))
         elif token.type == "hardbreak":
             pieces.append(("\n", styles[-1]))
         elif token.type == "image":
@@ -130,3 +133,10 @@ def _inline(tokens: list[Token], base: str) -> list[Piece]:
         elif token.type in ("strong_close", "em_close"):
             styles.pop()
     return [piece for piece in pieces if piece[0]]
+
+
+def _labels(tokens: list[Token]) -> bool:
+    """Whether the line that these begin starts with a label (``Present: ...``): people put such lines one
+    under the other and mean it, though Markdown joins them."""
+    line = "".join("\n" if token.type == "softbreak" else token.content for token in tokens)
+    return line[:1].isupper() and _LABEL.match(line) is not None

@@ -23,6 +23,8 @@ class TextSource(PdfSource):
 
     def __init__(self, data: bytes, limits: Limits, dpi: float, family: str) -> None:
         text = decode(data)
+        if family != "csv":  # where they part values
+            text = text.expandtabs(_TAB)
         if not text.strip():
             raise Refused("empty", "the file holds no text; nothing to index")
         blocks, fonts = _prepared(join_letters(text), family)
@@ -37,7 +39,7 @@ class TextSource(PdfSource):
 
 def decode(data: bytes) -> str:
     """Text of a file: by its byte order mark, else UTF-8, else Windows-1252. Line ends become ``\\n``,
-    tabs spaces, characters that nothing can draw are dropped, the rest is composed (NFC)."""
+    characters that nothing can draw are dropped, the rest is composed (NFC)."""
     for mark, name in (
         (codecs.BOM_UTF8, "utf-8"),
         (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -51,14 +53,14 @@ def decode(data: bytes) -> str:
             text = data.decode("utf-8")
         except UnicodeDecodeError:
             text = data.decode("cp1252", "replace")
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n").expandtabs(_TAB)
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", "\n")
     text = unicodedata.normalize("NFC", text)
     if text.isascii() and text.isprintable():
         return text
     keep = {
         char
         for char in set(text)
-        if char == "\n" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")
+        if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Cn")
     }
     return "".join(char if char in keep else "" for char in text)
 
