@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class Points:
 
     def __init__(self, root: Path, at: int, action: str = "kill") -> None:
         self.root, self.at, self.action = str(root), at, action
-        self.count = 0
+        self.count, self._counting = 0, threading.Lock()
         self.log: list[str] = []
         self.dirty: set[str] = set()
         self.unnamed: set[str] = set()
@@ -38,12 +39,14 @@ class Points:
         self.no_fsync = self.no_folder_fsync = False
 
     def hit(self, name: str, *, can_fail: bool = True) -> None:
-        self.count += 1
-        self.log.append(name)
+        with self._counting:
+            self.count += 1
+            self.log.append(name)
+            count = self.count
         if self.action == "kill":
-            if self.count == self.at:
+            if count == self.at:
                 self.die()
-        elif can_fail and self.at <= self.count < self.at + self._length():
+        elif can_fail and self.at <= count < self.at + self._length():
             raise OSError(getattr(errno, self.action), os.strerror(getattr(errno, self.action)))
 
     def _length(self) -> int:
@@ -101,7 +104,8 @@ class Points:
         self.hit("fsync folder" if folder else "fsync")
         REAL_FSYNC(handle)
         if folder:
-            self.unnamed -= {name for name in self.unnamed if os.path.dirname(name) == path}
+            # A copy: another thread may store a page meanwhile.
+            self.unnamed -= {name for name in tuple(self.unnamed) if os.path.dirname(name) == path}
         else:
             self.dirty.discard(path)
 
