@@ -106,3 +106,14 @@ def test_a_store_in_the_folder_is_no_source(tmp_path: Path) -> None:
     plain = names(discover([tmp_path]), tmp_path)
     with Store.open(tmp_path / "sub" / "store"):
         assert names(discover([tmp_path]), tmp_path) == plain
+
+
+def test_names_that_are_not_unicode_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "good.txt").write_text("good")
+    (tmp_path / os.fsdecode(b"bad\xff.txt")).write_text("bad")
+    found = discover([tmp_path])
+    assert names(found, tmp_path) == ["good.txt"]
+    (failed,) = (item for item in found if item.error is not None)
+    assert failed.error is not None
+    assert (failed.path.name, failed.error.code) == ("bad?.txt", "bad_name")
+    assert "rename" in failed.error.message

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Output", "error_json", "safe"]
 
 # Names of files and words of models go to terminals: no escape sequences among them.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def safe(text: object) -> str:
@@ -26,6 +26,13 @@ def safe(text: object) -> str:
 
 def error_json(code: str, message: str) -> dict[str, Any]:
     return {"error": {"code": code, "message": message}}
+
+
+def _write(data: Any) -> None:
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, default=str)
+    # Names that are not Unicode, in arguments or in file names, are no reason to say nothing.
+    sys.stdout.write(text.encode("utf-8", "replace").decode() + "\n")
+    sys.stdout.flush()
 
 
 class Output:
@@ -51,8 +58,7 @@ class Output:
     def result(self, data: Any, human: Callable[[Console], None]) -> None:
         """The command's result: ``data`` with --json, else what ``human`` prints."""
         if self.as_json:
-            sys.stdout.write(json.dumps(data, ensure_ascii=False, allow_nan=False, default=str) + "\n")
-            sys.stdout.flush()
+            _write(data)
         else:
             human(self.console())
 
@@ -64,8 +70,7 @@ class Output:
     def error(self, code: str, message: str) -> None:
         """An error that ends the command."""
         if self.as_json:
-            sys.stdout.write(json.dumps(error_json(code, message), ensure_ascii=False) + "\n")
-            sys.stdout.flush()
+            _write(error_json(code, message))
         from rich.text import Text
 
         self.console(stderr=True).print(

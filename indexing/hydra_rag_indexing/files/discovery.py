@@ -42,6 +42,11 @@ def discover(
     seen: set[str] = set()
     for given in paths:
         for item, relative in _expand(str(given), include):
+            if item.error is None and not _is_unicode(item.path):
+                # What no text can name can't be listed, stored or asked for.
+                shown = str(item.path).encode("utf-8", "replace").decode()
+                message = f"the name of {shown} is not valid Unicode; rename the file or its folder"
+                item = _failed(Path(shown), "bad_name", message)
             if item.error is None:
                 if _matches(relative, exclude):
                     continue
@@ -51,6 +56,14 @@ def discover(
                 seen.add(real)
             found.append(item)
     return found
+
+
+def _is_unicode(path: Path) -> bool:
+    try:
+        os.path.abspath(path).encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _expand(given: str, include: Sequence[str]) -> Iterator[tuple[Found, str]]:
