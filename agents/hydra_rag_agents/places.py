@@ -239,7 +239,7 @@ def _in_table(
     for step, cell in enumerate(row[at + 1 :]):
         if not cell.prose and not cell.told & head.told and _above(rows, cell) is not None:
             yield cell, head, _TABLE, not step
-    if head.figures and _above(rows, head) is not None:  # a value, not the head of its column
+    if (head.figures or not at) and _above(rows, head) is not None:  # a value or the name of a row
         return
     bottom = head.box.bottom
     for step, line in enumerate(rows[number + 1 :]):
