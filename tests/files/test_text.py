@@ -82,6 +82,13 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
     assert_boxes_hold_the_ink(page)
 
 
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-16-be", "shift_jis"])
+def test_encodings_that_are_not_told_apart_are_named(tmp_path: Path, encoding: str) -> None:
+    path = write(tmp_path, "\u6587\u66f8 search\n".encode(encoding), "a.txt")
+    with pytest.raises(FileError, match="save it as UTF-8"):
+        pages_of(path)
+
+
 def test_scripts_without_a_font_still_have_their_text(tmp_path: Path) -> None:
     text = "\u041f\u0440\u0438\u0432\u0435\u0442 \u03ba\u03cc\u03c3\u03bc\u03b5 \u6f22\u5b57 \U0001f600"
     (page,) = pages_of(write(tmp_path, text, "a.txt"))

@@ -50,6 +50,7 @@ _BINARY_SUFFIXES = frozenset(
     ".pdf .png .jpg .jpeg .webp .tif .tiff .gif .bmp .avif .heic .heif .doc .docx .xls .xlsx .ppt .pptx .odt "
     ".ods .odp .rtf .zip".split()
 )
+_TEXT_SUFFIXES = frozenset(".txt .md .markdown .csv .tsv .tab .html .htm .xhtml .log .json .xml".split())
 _CONTROL = bytes(set(range(32)) - {9, 10, 12, 13, 27}) + b"\x7f"
 
 
@@ -160,6 +161,12 @@ def _textual(path: Path, head: bytes, size: int, limits: Limits) -> Kind:
             code="broken",
         )
     if not _is_text(head):
+        if suffix in _TEXT_SUFFIXES:
+            raise FileError(
+                f"{path.name} is not text in UTF-8, UTF-16 with a byte order mark, or Windows-1252; "
+                "save it as UTF-8",
+                code="unsupported",
+            )
         raise FileError(
             f"{path.name} is of a kind that can't be read; export it as PDF, image or text",
             code="unsupported",
