@@ -7,12 +7,14 @@ import re
 __all__ = ["fits_form", "wants_digits", "wants_name"]
 
 _DIGITS = re.compile(
-    r"^\s*(when|how (many|much|long|far|old|tall|heavy|often|large|big|fast))\b"
+    r"^\s*when\b|\bhow (many|much|long|far|old|tall|heavy|often|large|big|fast|deep|high|wide)\b"
     r"|\b(what|which) (is|was|are|were)?\s*(the )?(?:[\w'’-]+ ){0,3}(date|number|price|amount|total|year|"
-    r"weight|telephone|phone|cost|percentage|fee|temperature|time|age|size|distance|length|width|height)\b",
+    r"weight|telephone|phone|cost|percentage|fee|temperature|time|age|size|distance|length|width|height|depth|"
+    r"share|proportion|rate|score|quantity|value|capacity|volume|power|voltage|pressure|speed|duration|code|"
+    r"postcode|iban)\b",
     re.IGNORECASE,
 )
-_NAME = re.compile(r"^\s*(who|whose)\b", re.IGNORECASE)
+_NAME = re.compile(r"^\s*(who|whose|whom)\b", re.IGNORECASE)
 
 
 def wants_digits(question: str) -> bool:

@@ -25,6 +25,8 @@ __all__ = ["WordSupport", "text_places", "word_support"]
 #: In line heights: how far a value stands under its label, and what parts two
 #: rows of a table. Text so much taller than the page's other text is a heading, or a value under its label.
 _UNDER, _ROWS, _TALL, _TALLER = 3.0, 2.5, 1.3, 1.15
+#: So much more space than between its rows ends a table.
+_WIDER = 2.0
 #: A value is so much closer to the label over it than to the next one.
 _APART = 1.3
 #: What the query's words are worth where they stand.
@@ -176,7 +178,7 @@ def _value_of(
 ) -> tuple[Cell | None, Cell | None]:
     """(the cell that the label ``at`` of row ``number`` names, the other cell that it might name)."""
     label = rows[number][at]
-    if label.prose:
+    if label.prose or ": " in label.text:  # which has its value itself
         return None, None
     beside = rows[number][at + 1 : at + 2]
     under = _under(rows, label)
@@ -184,7 +186,8 @@ def _value_of(
     if under is not None and (under.prose or alone):  # the label is a heading
         under = None
     options = [cell for cell in (*beside, under) if cell and not cell.told & label.told]
-    if not any(fits_form(query, cell.text) for cell in options):
+    bare = under is None and not any(cell.figures for cell in options)  # perhaps the name of a bar
+    if bare or not any(fits_form(query, cell.text) for cell in options):
         options = [cell for cell in [_over(rows, label)] if cell] or options
     if len(options) < 2:
         return (options[0] if options else None), None
@@ -239,16 +242,18 @@ def _in_table(
     for step, cell in enumerate(row[at + 1 :]):
         if not cell.prose and not cell.told & head.told and _above(rows, cell) is not None:
             yield cell, head, _TABLE, not step
-    if (head.figures or not at) and _above(rows, head) is not None:  # a value or the name of a row
+    names = not at and any(cell.figures for cell in row)
+    if (head.figures or names) and _above(rows, head) is not None:  # a value, or the name of a row
         return
-    bottom = head.box.bottom
+    bottom, usual = head.box.bottom, 0
     for step, line in enumerate(rows[number + 1 :]):
         under = [cell for cell in line if head.over(cell)]
         if len(line) < 2 or not under or any(cell.prose for cell in under):
             return
-        if under[0].box.top - bottom > _ROWS * under[0].height:
+        gap = under[0].box.top - bottom
+        if gap > _ROWS * under[0].height or (step and gap > max(_WIDER * usual, 0.5 * head.height)):
             return
-        bottom = under[0].box.bottom
+        bottom, usual = under[0].box.bottom, max(usual, gap)
         for cell in under:
             yield cell, head, _TABLE, not step
 

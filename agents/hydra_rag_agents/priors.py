@@ -17,6 +17,11 @@ __all__ = ["WordPrior", "line_priors"]
 #: A word without any support; factors of words that the question itself says, that do not begin their cell,
 #: that stand before a colon, that have another form than is asked for; of a sentence's words far from it.
 _START, _ASKED, _MIDDLE, _LABEL, _MISFORMED, _FAR = 0.1, 0.4, 0.5, 0.3, 0.6, 0.6
+#: Words that hardly begin an answer.
+_HARDLY, _JOINING = (
+    0.4,
+    frozenset("and or at by in on to of for from with was were is are be has had".split()),
+)
 _LEAST_NEAR = 0.25
 #: How likely an answer that has come to a word ends there: the last of a cell or sentence, one before it in
 #: a cell that is a value, one within a sentence.
@@ -61,10 +66,12 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
                 likely *= _LABEL
             if said(asked, content_tokens(word.text)):
                 likely *= _ASKED
+            if word.text.casefold() in _JOINING:
+                likely *= _HARDLY
             soon = "".join(w.text for w in line.words[number : number + 3])
             if digits and not any(c.isdigit() for c in soon):
                 likely *= _MISFORMED
-            if name and any(c.isdigit() for c in word.text):
+            if name and (any(c.isdigit() for c in word.text) or word.text[:1].islower()):
                 likely *= _MISFORMED
             closes = told.ends and not (told.prose and word.text[-1:] not in _STOPS)
             pieces = len(word.text.split())

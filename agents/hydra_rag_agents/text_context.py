@@ -33,9 +33,12 @@ def content_tokens(text: str) -> list[str]:
 
 
 def _stem(word: str) -> str:
-    for ending in ("ies", "es", "s"):
-        if len(word) > len(ending) + 2 and word.endswith(ending) and not word.endswith("ss"):
-            return word[: -len(ending)] + ("y" if ending == "ies" else "")
+    if word.endswith("ies") and len(word) > 5:
+        return word[:-3] + "y"
+    if word.endswith(("xes", "ches", "shes", "sses")) and len(word) > 4:
+        return word[:-2]
+    if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
     for ending in ("ing", "ed"):
         if len(word) > len(ending) + 3 and word.endswith(ending):
             return word[: -len(ending)]
@@ -45,7 +48,7 @@ def _stem(word: str) -> str:
 def said(asked: Iterable[str], tokens: Iterable[str]) -> set[str]:
     """Which of the ``asked`` words (as :func:`content_tokens` makes them) are among ``tokens``.
 
-    Words of five letters and more are also told by a longer form of themselves (weigh, weight).
+    Words of four letters and more are also told by a longer form of themselves (weigh, weight; move, moved).
     """
     here = set(tokens)
     return {word for word in asked if word in here or any(_kin(word, other) for other in here)}
@@ -53,7 +56,8 @@ def said(asked: Iterable[str], tokens: Iterable[str]) -> set[str]:
 
 def _kin(one: str, other: str) -> bool:
     short, long = sorted((one, other), key=len)
-    return len(short) >= 5 and len(long) - len(short) <= 2 and long.startswith(short)
+    more = len(long) - len(short)
+    return long.startswith(short) and (more <= 2 if len(short) > 4 else more <= len(short) - 3)
 
 
 def choose_lines(words: Sequence[Word], question: str, budget: int) -> str:

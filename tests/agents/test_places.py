@@ -83,6 +83,39 @@ Figure 1. Revenue by quarter
 Quarter 1     Quarter 2     Quarter 3
 """
 
+NOTE = """
+Delivery note
+
+Weight: 407.0 kg
+Ship date: 19 December 2025
+Volume: 22.65 m
+"""
+BARS = """
+  602                          549
+
+              373
+January     February     March     April
+
+
+The spare key is kept in the office under the stairs near the door.
+"""
+CARDS = """
+Halmstad          Evora
+Opened: 1927      Opened: 1956
+Visitors: 41      Visitors: 42
+
+
+Utrecht           Freiburg
+Opened: 1945      Opened: 1979
+Visitors: 37      Visitors: 48
+"""
+TASKS = """
+Task               Who                   Until
+Order tables       Bo Whitlock           1 May
+Print posters      Ida Castellanos       15 May
+Insurance          Maren Oduya           30 April
+"""
+
 
 @pytest.mark.parametrize(
     ("page", "query", "value"),
@@ -98,6 +131,13 @@ Quarter 1     Quarter 2     Quarter 3
         (SHEET, "How much does it weigh?", "Weight 1.42 kg"),
         (LETTER_TEXT, "When does the tariff start?", "It is called Green and starts on 1 January."),
         (CHART, "What was the revenue in quarter 3?", "2.7 Quarter 3"),
+        (NOTE, "What is the ship date?", "Ship date: 19 December 2025"),
+        (NOTE, "What is the weight?", "Weight: 407.0 kg"),
+        (BARS, "What is the value for January?", "602 January"),
+        (BARS, "What is the value for February?", "373 February"),
+        (CARDS, "How many visitors did Utrecht have?", "Visitors: 37"),
+        (CARDS, "When was the branch in Freiburg opened?", "Freiburg Opened: 1979"),
+        (TASKS, "Who prints the posters?", "Print posters Ida Castellanos"),
     ],
 )
 def test_a_value_with_what_names_it(page: str, query: str, value: str) -> None:

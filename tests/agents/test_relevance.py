@@ -11,7 +11,7 @@ from hydra_rag_agents.priors import line_priors
 from hydra_rag_agents.relevance import Relevance
 from hydra_rag_agents.state import PageId
 from hydra_rag_agents.testing import words_of
-from hydra_rag_agents.text_context import choose_lines, said
+from hydra_rag_agents.text_context import choose_lines, content_tokens, said
 
 A, B = PageId("d1", 1), PageId("d2", 1)
 SHEET = "Hydro kettle\nWeight 1.06 kg\nPower 1700 W\nWarranty 6 years"
@@ -88,6 +88,14 @@ def test_a_value_ends_with_its_cell_and_a_sentence_with_its_stop() -> None:
     assert ends["days."] > ends["44"]
 
 
+def test_joining_words_and_small_letters_hardly_begin_an_answer() -> None:
+    lines = group_lines(words_of("Please ask Katarina Thornbury at the front desk of our office in town."))
+    (priors,) = _begins(lines, "Whom should one ask for at the front desk?")
+    by_word = dict(zip(lines[0].text.split(), priors, strict=True))
+    assert by_word["Katarina"] > 0.9
+    assert by_word["at"] < 0.5 * by_word["Katarina"]
+
+
 def test_what_stands_before_a_colon_is_hardly_an_answer() -> None:
     lines = group_lines(words_of("Supervisor: Greta Fontaine\nOffice phone: 066 927"))
     (label, name, _), (office, phone, number, _) = _begins(lines, "Who approved the form?")
@@ -97,6 +105,11 @@ def test_what_stands_before_a_colon_is_hardly_an_answer() -> None:
 
 
 def test_related_words_are_the_same_word() -> None:
+    assert said(content_tokens("To where does it move?"), content_tokens("The show moves to Ghent")) == {
+        "move"
+    }
+    assert said(content_tokens("How many boxes?"), content_tokens("a box")) == {"box"}
+    assert not said(content_tokens("How long?"), content_tokens("a longer way"))
     assert said({"weigh", "pay"}, ["weight", "payment"]) == {"weigh"}
     assert "Weight 1.06 kg" in choose_lines(words_of(SHEET), "How much does it weigh?", 14)
 
