@@ -18,12 +18,14 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Corpus:
-    """``vectors`` float16 [rows, dim], ``offsets`` int64 [pages + 1], ``queries``: float32 [16, dim] each."""
+    """``vectors`` float16 [rows, dim], ``offsets`` int64 [pages + 1], ``queries``: float32 [16, dim] each;
+    ``sources``: the page that each query was taken from."""
 
     name: str
     vectors: npt.NDArray[np.float16]
     offsets: npt.NDArray[np.int64]
     queries: list[FloatArray]
+    sources: npt.NDArray[np.int64]
 
     @property
     def pages(self) -> list[npt.NDArray[np.float16]]:
@@ -76,9 +78,10 @@ def generate(
         rows = centre + shared * document + shared * directions(1) + own * directions(n)
         vectors[offsets[page] : offsets[page + 1]] = _unit(rows)
     made = []
-    for page in rng.integers(0, pages, queries):
+    sources = rng.integers(0, pages, queries)
+    for page in sources:
         rows = vectors[offsets[page] : offsets[page + 1]].astype(np.float32)
         picked = rows[rng.integers(0, len(rows), 13)] + 1.0 * directions(13)
         generic = background[rng.integers(0, len(background), 3)] + 0.6 * directions(3)
         made.append(_unit(np.concatenate([picked, generic]).astype(np.float32)))
-    return Corpus(name or f"{pages} pages", vectors, offsets, made)
+    return Corpus(name or f"{pages} pages", vectors, offsets, made, sources)

@@ -14,7 +14,7 @@ import json
 import platform
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import torch
 from corpora import Corpus, generate
 
 from hydra_rag.maxsim import packed_scores
+from hydra_rag.metrics import ndcg
 from hydra_rag_indexing import MultiVectorIndex
 
 
@@ -45,18 +46,24 @@ def timed(function: Callable[[Any], Any], items: list[Any]) -> tuple[list[Any], 
     return results, figures
 
 
-def brute_force(corpus: Corpus) -> tuple[list[set[int]], dict[str, float]]:
-    """The exact ten best of every query, float32 over all pages in memory."""
+def brute_force(corpus: Corpus) -> tuple[list[list[int]], dict[str, float]]:
+    """The exact ten best of every query, best first, float32 over all pages in memory."""
     matrix = torch.from_numpy(corpus.vectors)
     scores, figures = timed(lambda q: packed_scores(q, matrix, corpus.offsets), corpus.queries)
-    return [set(np.lexsort((np.arange(len(s)), -s))[:10].tolist()) for s in scores], figures
+    return [np.lexsort((np.arange(len(s)), -s))[:10].tolist() for s in scores], figures
 
 
-def measure(corpus: Corpus, folder: Path, batch: int = 1000) -> dict[str, Any]:
+def gain(found: Sequence[Sequence[int]], corpus: Corpus) -> float:
+    """nDCG@10 where the page that a query was taken from is the only right one."""
+    pairs = zip(found, corpus.sources.tolist(), strict=True)
+    return round(float(np.mean([ndcg(ids, {page}, 10) for ids, page in pairs])), 4)
+
+
+def measure(corpus: Corpus, folder: Path, first_stage: str, batch: int = 1000) -> dict[str, Any]:
     truth, exact = brute_force(corpus)
     pages = corpus.pages
     cpu, wall = time.process_time(), time.perf_counter()
-    with MultiVectorIndex(folder, corpus.vectors.shape[1]) as index:
+    with MultiVectorIndex(folder, corpus.vectors.shape[1], first_stage=first_stage) as index:
         for start in range(0, len(pages), batch):
             some = pages[start : start + batch]
             index.add(list(range(start, start + len(some))), some)
@@ -68,7 +75,8 @@ def measure(corpus: Corpus, folder: Path, batch: int = 1000) -> dict[str, Any]:
             "total_wall_s": round(time.perf_counter() - wall, 1),
         }
         hits, figures = timed(lambda q: index.search(q, 10), corpus.queries)
-        shares = [len({i for i, _ in h} & t) / 10 for h, t in zip(hits, truth, strict=True)]
+        ids = [[int(i) for i, _ in h] for h in hits]
+        shares = [len(set(h) & set(t)) / 10 for h, t in zip(ids, truth, strict=True)]
         stage = sum(p.stat().st_size for p in (folder / "cache").glob("*"))
         stored = sum(p.stat().st_size for p in (folder / "segments").glob("*"))
         start, cpu = time.perf_counter(), time.process_time()
@@ -81,10 +89,13 @@ def measure(corpus: Corpus, folder: Path, batch: int = 1000) -> dict[str, Any]:
         change["remove_one_and_search_ms"] = round(1000 * (time.process_time() - cpu), 2)
     return {
         "corpus": corpus.name,
+        "first_stage": first_stage,
         "pages": len(pages),
         "vectors": len(corpus.vectors),
         "dim": corpus.vectors.shape[1],
         "recall@10": round(float(np.mean(shares)), 4),
+        "ndcg@10": gain(ids, corpus),
+        "exact_ndcg@10": gain(truth, corpus),
         **figures,
         "first_stage_bytes_per_page": round(stage / len(pages), 1),
         "stored_bytes_per_page": round(stored / len(pages), 1),
@@ -105,6 +116,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=128)
     parser.add_argument("--noise", type=float, default=1.0, help="spread of tokens round their words")
     parser.add_argument("--centres", type=int, default=3000, help="word-like centres")
+    parser.add_argument("--first-stage", default="lists", choices=["lists", "product", "none"])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, help="also write the lines to this file")
@@ -122,7 +134,8 @@ def main() -> None:
             seed=arguments.seed,
         )
         with tempfile.TemporaryDirectory() as folder:
-            line = measure(corpus, Path(folder)) | {"machine": platform.machine(), "torch": torch.__version__}
+            line = measure(corpus, Path(folder), arguments.first_stage)
+            line |= {"machine": platform.machine(), "torch": torch.__version__}
         lines.append(json.dumps(line))
         print(lines[-1], flush=True)
     if arguments.out:

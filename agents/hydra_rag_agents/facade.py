@@ -41,7 +41,7 @@ class HydraRAG:
     ``store``: the store's folder. ``model``: ``nano``, a folder, or a hub name. ``adapter``: retrieval
     adapter, by default the one beside the model. ``database``: SQL elsewhere (``postgresql://...``).
     ``create``: make the store where there is none. ``pooling``: fewer vectors a page, ``hierarchical:2`` or
-    ``apet:2`` (default: as the stored pages are). ``reader``: another answer view (tests).
+    ``apet:2`` (default: as stored). ``first_stage``: see ``Collection``. ``reader``: another answer view.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class HydraRAG:
         cache_dir: Path | None = None,
         create: bool = True,
         pooling: str | None = None,
+        first_stage: str = "lists",
         load: Callable[[], HydraModel] | None = None,
         reader: Reader | None = None,
     ) -> None:
@@ -65,7 +66,8 @@ class HydraRAG:
         self.model_name, self.adapter = str(model), adapter
         self.tenant, self.collection_name = tenant, collection
         self._device, self._dtype, self._database = device, dtype, database
-        self._cache_dir, self._create, self._load, self._pooling = cache_dir, create, load, pooling
+        self._cache_dir, self._create, self._load = cache_dir, create, load
+        self._index: dict[str, Any] = {"pooling": pooling, "first_stage": first_stage}
         self._lock = threading.RLock()
         self._loading = threading.Lock()  # apart: the store can be used while the model loads
         self._model: HydraModel | None = None
@@ -86,7 +88,7 @@ class HydraRAG:
             self.adapter,
             tenant=tenant,
             collection=self.collection_name if collection is None else collection,
-            pooling=self._pooling,
+            **self._index,
             load=lambda: self.model,
             reader=self._reader,
         )
@@ -134,7 +136,7 @@ class HydraRAG:
                     tenant=self.tenant,
                     collection=self.collection_name,
                     model=self.model_name,
-                    pooling=self._pooling,
+                    **self._index,
                 )
             return self._collection
 
@@ -154,8 +156,7 @@ class HydraRAG:
         **options: Any,
     ) -> list[IngestResult]:
         """Index files, folders and globs. One result per file; see :meth:`Collection.ingest`."""
-        given = [paths] if isinstance(paths, str | Path) else list(paths)
-        return self.collection.ingest(given, progress=progress, **options)
+        return self.collection.ingest(paths, progress=progress, **options)
 
     @property
     def documents(self) -> list[DocumentInfo]:
@@ -238,8 +239,7 @@ class HydraRAG:
         keep: bool = True,
         **changes: Any,
     ) -> Generator[Event]:
-        """As :meth:`ask`, event by event. Closing the generator stops the model and stores the turn as
-        interrupted.
+        """As :meth:`ask`, event by event. Closing it stops the model and stores the turn as interrupted.
 
         ``past``: what was said before, in place of the session's turns. ``keep=False``: nothing is stored,
         and the events begin without ``Started``.

@@ -71,6 +71,11 @@ class Settings(BaseSettings):
         pattern=r"^(none|(hierarchical|apet):\d+(\.\d+)?)$",
         description="fewer vectors a page: hierarchical:2, apet:2, none (default: as stored)",
     )
+    first_stage: str = Field(
+        "lists",
+        pattern="^(lists|product|none)$",
+        description="what finds candidates in large collections: lists, product (codes), none (all pages)",
+    )
     ocr: str = Field("auto", pattern="^(auto|always|never)$", description="text recognition of scans")
     mode: str = Field("hybrid", pattern="^(visual|text|hybrid)$", description="how pages are searched")
     pages: int = Field(3, ge=1, le=100, description="pages shown to the model per question, at most")

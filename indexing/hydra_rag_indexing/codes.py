@@ -57,6 +57,15 @@ class Codes:
         start = np.where(known, self.start[source], -1)
         return Codes(self._slab, start, np.where(known, self.scale[source], 0).astype(np.float32))
 
+    def renewed(self, table: PageTable) -> Codes:
+        """These codes, or none where most of a full memory holds pages that are gone."""
+        rows, used = len(self._slab.codes), self._slab.used
+        held = int(table.count[table.alive & (self.start >= 0)].sum())
+        if used < 0.9 * rows or held > used / 2:
+            return self
+        dim = self._slab.codes.shape[1]
+        return Codes(_Slab(rows, dim), np.full(len(table), -1, np.int64), np.zeros(len(table), np.float32))
+
     @property
     def nbytes(self) -> int:
         """Memory in use."""

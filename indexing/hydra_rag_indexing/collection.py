@@ -7,24 +7,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra_rag.errors import HydraError, NotFoundError, StoreError, UsageError
-from hydra_rag.geometry import Box
+from hydra_rag.errors import HydraError, NotFoundError, UsageError
 from hydra_rag.store import changes, documents, meta
-from hydra_rag.store.records import CollectionInfo, DocumentInfo, PageInfo
+from hydra_rag.store.records import CollectionInfo
 from hydra_rag.store.store import Store
-from hydra_rag.values import MultiVector, QueryItem, Word
+from hydra_rag.values import MultiVector, QueryItem
 from hydra_rag_indexing import jobs
+from hydra_rag_indexing.building import checked
 from hydra_rag_indexing.events import IngestEvent, IngestResult
 from hydra_rag_indexing.ingest import IngestRun
 from hydra_rag_indexing.lease import WriteLease
-from hydra_rag_indexing.page_images import crop_page, load_page_image
 from hydra_rag_indexing.pipeline import Settings
 from hydra_rag_indexing.pooling import Pooling
 from hydra_rag_indexing.snapshots import Snapshots
+from hydra_rag_indexing.stored_pages import StoredPages
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from hydra_rag.values import Embedder
     from hydra_rag_indexing.integrity import DoctorReport
     from hydra_rag_indexing.search import Filters, Hit, Mode
@@ -33,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Collection"]
 
 
-class Collection:
+class Collection(StoredPages):
     """One collection of one tenant in a store. Safe to share between threads.
 
     ``embedder`` is called when vectors are first needed (ingesting new pages, visual search), never for
@@ -41,6 +39,8 @@ class Collection:
     loading it; then work with another model's vectors is refused before anything is loaded.
     ``model``: its name, kept for messages. ``pooling``: fewer vectors a page, see
     :mod:`hydra_rag_indexing.pooling` (``None``: as the stored pages are, none for the first).
+    ``first_stage``: what finds candidates in large collections: ``lists``, ``product`` or ``none``, see
+    :mod:`hydra_rag_indexing.building`.
     """
 
     def __init__(
@@ -54,17 +54,18 @@ class Collection:
         model: str | None = None,
         settings: Settings | None = None,
         pooling: str | None = None,
+        first_stage: str = "lists",
     ) -> None:
         if not tenant or not collection:
             raise UsageError("Tenant and collection need a name.")
         self._pooling = None if pooling is None else Pooling.parse(pooling)
-        self.store, self.tenant, self.name = store, tenant, collection
+        super().__init__(store, tenant, collection)
         self.model, self.settings = model, settings
         self._make_embedder = embedder
         self._embedder: Embedder | None = None
         self._fingerprint = fingerprint
         self._lock = threading.Lock()
-        self._snapshots = Snapshots(store, tenant, collection)
+        self._snapshots = Snapshots(store, tenant, collection, checked(first_stage))
 
     # -- model ---------------------------------------------------------------------------------
 
@@ -92,7 +93,7 @@ class Collection:
 
     def ingest(
         self,
-        paths: Sequence[Path | str],
+        paths: Path | str | Sequence[Path | str],
         *,
         progress: Callable[[IngestEvent], None] | None = None,
         ocr: str = "auto",
@@ -161,14 +162,6 @@ class Collection:
 
     # -- documents -----------------------------------------------------------------------------
 
-    def documents(self) -> list[DocumentInfo]:
-        """All documents, also those still being ingested (``status`` ``"working"``)."""
-        return documents.list_documents(self.store, self.tenant, self.name)
-
-    def document(self, document_id: str) -> DocumentInfo:
-        """One document with its pages in ``page_list``. Raises :class:`NotFoundError`."""
-        return documents.get_document(self.store, self.tenant, self.name, document_id)
-
     def remove(self, document_ids: Sequence[str]) -> None:
         """Remove documents, all or (when one is unknown) none; effective at once in every process.
 
@@ -181,17 +174,6 @@ class Collection:
             changes.remove_documents(db, self.store, self.tenant, ids)
             meta.bump(db)
 
-    def page(self, document_id: str, page: int) -> PageInfo:
-        return documents.get_page(self.store, self.tenant, self.name, document_id, page)
-
-    def page_image(self, document_id: str, page: int) -> Image.Image:
-        """The stored image (RGB). Raises :class:`NotFoundError`, :class:`CorruptionError`."""
-        return load_page_image(self.store, self.tenant, self.page(document_id, page))
-
-    def page_words(self, document_id: str, page: int) -> list[Word]:
-        """The text layer, boxes in page pixels; empty where there is none."""
-        return documents.page_words(self.store, self.tenant, self.page(document_id, page).page_key)
-
     def page_vectors(self, document_id: str, page: int) -> MultiVector:
         """The stored vectors (float32) and their boxes. Raises :class:`NotFoundError`."""
         info = self.page(document_id, page)
@@ -201,35 +183,11 @@ class Collection:
         vectors, boxes = index.vectors(info.page_key)
         return MultiVector(vectors, boxes)
 
-    def original_path(self, document_id: str) -> Path:
-        """Where the stored original lies (read-only)."""
-        document = self.document(document_id)
-        blob = documents.blob_of(self.store, self.tenant, document.sha256)
-        if blob is None:
-            raise StoreError(
-                "The original's row is missing: run `hydra-rag doctor --repair`.", code="corruption"
-            )
-        return self.store.blob_path(self.tenant, blob.sha256, blob.suffix)
-
-    def render_crop(self, document_id: str, page: int, box: Box, scale: float = 1.0) -> Image.Image:
-        """``box`` (page pixels) at ``scale`` times its stored size, rendered anew from the original
-        where that gives more pixels, else cut from the stored image and enlarged."""
-        info = self.page(document_id, page)
-        box = Box(*box).clip(info.width, info.height)
-        return crop_page(self.store, self.tenant, info, box, scale, lambda: self.original_path(document_id))
-
     # -- search --------------------------------------------------------------------------------
 
     def snapshot(self) -> VectorIndex | None:
         """The current vector index; ``None`` while there are no vectors."""
         return self._snapshots.current(self._fingerprint)
-
-    def page_keys(self) -> list[int]:
-        """Keys of all searchable pages."""
-        with self.store.session() as db:
-            known = documents.get_collection(db, self.tenant, self.name)
-            found = None if known is None else known.fingerprint
-            return [row[0] for row in documents.vector_rows(db, self.tenant, self.name, found or "")]
 
     def search(
         self,
@@ -294,6 +252,10 @@ class Collection:
     def maintain(self) -> bool:
         """Build what makes searches of large collections fast, where it is missing or outgrown."""
         return self._snapshots.maintain()
+
+    def rebuild_search(self) -> None:
+        """Train the first stage anew whatever there is; one that finds too little is not used."""
+        self._snapshots.optimize(force=True)
 
     def forget_snapshot(self) -> None:  # vectors are opened anew at the next search
         self._snapshots.forget()

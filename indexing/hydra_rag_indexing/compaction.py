@@ -138,20 +138,19 @@ def _groups(segments: Sequence[_Segment], purge: bool) -> Iterator[list[_Segment
         members = list(same)
         dead = {s.id for s in members if s.live < s.rows * (1.0 if purge else 1.0 - _MAX_DEAD)}
         small = {s.id for s in members if s.bytes < _SMALL_BYTES and s.id not in dead}
-        if len(small) + len(dead) < 2:
-            small = set()  # a single small segment would be copied for nothing
+        full: list[list[_Segment]] = []
         group: list[_Segment] = []
         size = 0
         for segment in members:
             if segment.id not in dead and segment.id not in small:
                 continue
             if group and size + segment.bytes > _TARGET_BYTES:
-                yield group
+                full.append(group)
                 group, size = [], 0
             group.append(segment)
             size += segment.bytes
-        if len(group) > 1 or any(segment.id in dead for segment in group):
-            yield group
+        # A single small segment would be copied for nothing.
+        yield from (g for g in [*full, group] if len(g) > 1 or any(s.id in dead for s in g))
 
 
 def _live_pages(store: Store, segment: _Segment) -> Iterator[_Move]:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from hydra_rag.errors import CorruptionError, NotFoundError, StoreError, UsageError
 from hydra_rag.values import FloatArray
+from hydra_rag_indexing.building import checked
 from hydra_rag_indexing.catalog import Catalog, ItemId, translated
 from hydra_rag_indexing.segments import SegmentInfo, open_segment, segment_path, sync_directory, write_segment
 from hydra_rag_indexing.snapshot import PageList, VectorIndex
@@ -35,10 +36,18 @@ class MultiVectorIndex:
     """Vectors of items, searched by exact MaxSim. Safe between threads and between processes.
 
     ``directory`` is made if needed; ``dim`` and ``dtype`` ("float16" or "float32", how vectors are stored)
-    must be those it was made with (``FingerprintError``).
+    must be those it was made with (``FingerprintError``). ``first_stage``: what :meth:`optimize` builds,
+    ``"lists"``, ``"product"`` or ``"none"`` (see :mod:`hydra_rag_indexing.building`).
     """
 
-    def __init__(self, directory: str | os.PathLike[str], dim: int, dtype: str = "float16") -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        dim: int,
+        dtype: str = "float16",
+        *,
+        first_stage: str = "lists",
+    ) -> None:
         if dim < 1 or dtype not in ("float16", "float32"):
             raise UsageError(f"dim must be at least 1 and dtype float16 or float32, not {dim!r}, {dtype!r}.")
         self.directory, self.dim, self.dtype = Path(directory).absolute(), int(dim), dtype
@@ -57,7 +66,7 @@ class MultiVectorIndex:
         self._pages, self._removals, self._moves = PageList.from_rows([]), 0, -1
         self._ids: dict[int, ItemId] = {}  # also of items that were removed since it was read whole
         self._keys: dict[ItemId, int] = {}
-        self._index = VectorIndex.build(self._segments, [], self.dim, self._cache)
+        self._index = VectorIndex.build(self._segments, [], self.dim, self._cache, checked(first_stage))
         self._current()
 
     def add(self, ids: Sequence[ItemId], vectors: Sequence[npt.NDArray[Any]]) -> None:

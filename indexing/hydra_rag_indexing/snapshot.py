@@ -1,7 +1,7 @@
 """The vector index: an immutable snapshot over pages in segments. Knows nothing of SQL.
 
 Small collections are scanned exactly. Larger ones have a first stage that names the pages worth scoring
-(:mod:`hydra_rag_indexing.candidates`), built by :meth:`VectorIndex.optimize` and never by a search; pages
+(:mod:`hydra_rag_indexing.first_stage`), built by :meth:`VectorIndex.optimize` and never by a search; pages
 added since are scanned beside it. Where no first stage is good enough, every page is scored by its one-byte
 copy (:mod:`hydra_rag_indexing.codes`), in a fraction of an exact scan's time. Whatever chose the pages, hits
 are ordered by their exact MaxSim on the stored vectors, ties by key.
@@ -18,13 +18,14 @@ import numpy.typing as npt
 
 from hydra_rag.errors import NotFoundError, UsageError
 from hydra_rag.values import FloatArray
+from hydra_rag_indexing.building import Choice, best_stage, outdated
 from hydra_rag_indexing.page_table import IntArray, PageList, PageRef, PageTable
 from hydra_rag_indexing.rerank import best_pages, score_pages
 from hydra_rag_indexing.staged import coded_search, staged_search
 
 if TYPE_CHECKING:
-    from hydra_rag_indexing.candidates import FirstStage
     from hydra_rag_indexing.codes import Codes
+    from hydra_rag_indexing.first_stage import FirstStage
 
 __all__ = ["PageList", "PageRef", "VectorIndex"]
 
@@ -32,9 +33,8 @@ __all__ = ["PageList", "PageRef", "VectorIndex"]
 SCAN_ROWS = 1 << 16
 #: Pages added since the last build are scanned beside it up to this many vectors, then put into its lists.
 _TAIL_ROWS, _TAIL_MOST = 1 << 13, 1 << 17
-#: The centroids are trained again when the collection is this many times what they were trained on,
-#: or when new pages lie this much worse with them.
-_GROWTH, _WORSE_FIT = 4.0, 0.85
+#: Positions of removed pages are given up when there are this many times as many positions as pages.
+_GAPS = 2
 #: A collection that no first stage fitted is tried again when it is this many times as large.
 _RETRY = 2.0
 
@@ -54,10 +54,10 @@ class VectorIndex:
         table: PageTable,
         stage: FirstStage | None = None,
         codes: Codes | None = None,
+        first_stage: Choice = "lists",
     ) -> None:
         self._directory, self.dim, self._cache_dir, self._table = directory, dim, cache_dir, table
-        self._stage = stage
-        self._codes = codes
+        self._stage, self._codes, self._choice = stage, codes, first_stage
         self._refused = 0
         if codes is None and (stage is not None or table.live_rows > SCAN_ROWS):
             from hydra_rag_indexing.codes import Codes
@@ -74,10 +74,12 @@ class VectorIndex:
         pages: PageList | Sequence[PageRef],
         dim: int,
         cache_dir: Path | None = None,
+        first_stage: Choice = "lists",
     ) -> VectorIndex:
         """Open the snapshot made of ``pages``; reads headers and the cached first stage, builds nothing.
 
         ``cache_dir``: a folder of this index alone, where the first stage is cached (``None``: nowhere).
+        ``first_stage``: which kind :meth:`optimize` builds, see :mod:`hydra_rag_indexing.building`.
         Raises ``CorruptionError`` for missing or damaged segments, ``FingerprintError`` for segments of
         another dimension.
         """
@@ -87,7 +89,8 @@ class VectorIndex:
             from hydra_rag_indexing.stage_cache import load_stage
 
             stage = load_stage(Path(cache_dir), table, dim)
-        return cls(Path(segments_dir), dim, None if cache_dir is None else Path(cache_dir), table, stage)
+        cache_dir = None if cache_dir is None else Path(cache_dir)
+        return cls(Path(segments_dir), dim, cache_dir, table, stage, None, first_stage)
 
     def refresh(self, pages: PageList | Sequence[PageRef]) -> VectorIndex:
         """A new snapshot made of ``pages``; this one stays as it is.
@@ -95,6 +98,8 @@ class VectorIndex:
         Costs copies of its columns, plus some milliseconds a page for new pages once they are too many to be
         scanned beside the first stage.
         """
+        if len(self._table) > _GAPS * self._table.live_pages + 1024:
+            return self._with(*self._without_gaps()).refresh(pages)
         table = self._table.changed(self._directory, pages, self.dim)
         stage = None if self._stage is None else self._stage.grown(len(table))
         if stage is None and self._cache_dir is not None and table.live_rows > SCAN_ROWS:
@@ -104,24 +109,38 @@ class VectorIndex:
         codes = None
         if self._codes is not None:
             source = np.arange(len(table))
-            codes = self._codes.moved(np.where(source < len(self._table), source, -1))
-        made = VectorIndex(self._directory, self.dim, self._cache_dir, table, stage, codes)
+            codes = self._codes.moved(np.where(source < len(self._table), source, -1)).renewed(table)
+        made = self._with(stage, table, codes)
         if stage is not None and _TAIL_ROWS < made.tail_rows <= _TAIL_MOST:
-            grown, _ = stage.with_pages(table, made._tail)
-            made = VectorIndex(self._directory, self.dim, self._cache_dir, table, grown, codes)
+            made = self._with(stage.with_pages(table, made._tail), table, codes)
         made._refused = self._refused
         return made
 
     def reread(self) -> VectorIndex:
-        """This snapshot with the first stage that another process or thread has cached meanwhile, if any."""
-        if self._cache_dir is None or not self.needs_optimize:
+        """This snapshot with what another process or thread has decided meanwhile: the first stage that it
+        has cached, or to do without one."""
+        if self._cache_dir is None or self.rows <= SCAN_ROWS:
             return self
-        from hydra_rag_indexing.stage_cache import load_stage
+        from hydra_rag_indexing.stage_cache import load_stage, newest
 
-        stage = load_stage(self._cache_dir, self._table, self.dim)
-        if stage is None or (self._stage is not None and stage.covered.sum() <= self._stage.covered.sum()):
+        name = newest(self._cache_dir)
+        if not name:
+            given_up = self._stage is not None and self._scanned_rows()
+            return self._with(None) if given_up else self
+        if self._stage is not None and self._stage.origin == name:
             return self
-        return VectorIndex(self._directory, self.dim, self._cache_dir, self._table, stage, self._codes)
+        stage = load_stage(self._cache_dir, self._table, self.dim)
+        if stage is None:
+            return self
+        fewer = self._stage is not None and stage.covered.sum() < self._stage.covered.sum()
+        return self if fewer and not self.needs_optimize else self._with(stage)
+
+    def _with(
+        self, stage: FirstStage | None, table: PageTable | None = None, codes: Codes | None = None
+    ) -> VectorIndex:
+        if table is None:
+            table, codes = self._table, self._codes
+        return VectorIndex(self._directory, self.dim, self._cache_dir, table, stage, codes, self._choice)
 
     def optimize(self, *, queries: Sequence[FloatArray] | None = None, force: bool = False) -> VectorIndex:
         """This snapshot with a first stage that fits it, saved in the cache folder. Blocks until built.
@@ -133,36 +152,30 @@ class VectorIndex:
         """
         if self.rows <= SCAN_ROWS:
             return self
-        from hydra_rag_indexing.candidates import train
         from hydra_rag_indexing.codes import Codes
         from hydra_rag_indexing.stage_cache import save_stage
-        from hydra_rag_indexing.tuning import sampled_queries, tune
 
-        table = PageTable.build(self._directory, self._table.listed(), self.dim, self._table.by_id())
-        stage = None if force or self._stage is None else self._moved(self._stage, table)
-        if stage is not None and self.rows < _GROWTH * max(stage.trained_rows, 1):
-            new = np.flatnonzero(~stage.covered)
-            fit = stage.fit
-            if len(new):
-                stage, fit = stage.with_pages(table, new)
-            if fit < _WORSE_FIT * stage.fit:
-                stage = None
-        else:
-            stage = None
-        stage = stage or train(table)
-        asked = queries if queries is not None else sampled_queries(table, 128)
+        stage, table, _ = self._without_gaps()
         codes = Codes.empty(len(table), self.dim)
         if codes is not None:
             positions = np.arange(len(table))
             table.verify(positions)
             codes.fill(table, positions)
-        tuned = tune(stage, table, asked, codes)
-        made = VectorIndex(self._directory, self.dim, self._cache_dir, table, tuned, codes)
-        if tuned is None:
+        stage = best_stage(table, None if force else stage, self._choice, codes, queries)
+        made = self._with(stage, table, codes)
+        if stage is None:
             made._refused = self.rows
         if self._cache_dir is not None:
-            save_stage(self._cache_dir, tuned or self.rows, table)
+            save_stage(self._cache_dir, stage or (self.rows, self._choice), table)
         return made
+
+    def _without_gaps(self) -> tuple[FirstStage | None, PageTable, Codes | None]:
+        """Stage, table and codes with positions for live pages only."""
+        old = self._table
+        table = PageTable.build(self._directory, old.listed(), self.dim, old.by_id())
+        codes = None if self._codes is None else self._codes.moved(old.positions(table.keys))
+        target = np.where(old.alive, table.positions(old.keys), -1)
+        return None if self._stage is None else self._stage.moved(target, len(table)), table, codes
 
     def recall_estimate(self, samples: int = 16, *, seed: int = 1) -> float | None:
         """Share of the exact ten best that :meth:`search` finds, on sampled queries; ``None`` if empty."""
@@ -199,14 +212,15 @@ class VectorIndex:
             return False
         if stage is None:
             return self.rows > _RETRY * self._scanned_rows()
-        outgrown = self.rows >= _GROWTH * max(stage.trained_rows, 1)
-        return outgrown or stage.newest_fit < _WORSE_FIT * stage.fit or self.tail_rows > _TAIL_MOST
+        other = stage.kind != self._choice
+        return other or outdated(stage, self.rows) or self.tail_rows > _TAIL_MOST
 
     def _scanned_rows(self) -> int:
         """Vectors there were when no first stage was good enough (0: never tried)."""
         from hydra_rag_indexing.stage_cache import refused_rows
 
-        return self._refused or (0 if self._cache_dir is None else refused_rows(self._cache_dir))
+        known = 0 if self._cache_dir is None else refused_rows(self._cache_dir, self._choice)
+        return self._refused or known
 
     @property
     def stage_bytes(self) -> int:
@@ -240,10 +254,6 @@ class VectorIndex:
             assert self._codes is not None
             return coded_search(self._table, self._codes, rows, positions, k)
         return staged_search(self._table, stage, self._codes, self._tail, rows, k, alive)
-
-    def _moved(self, stage: FirstStage, table: PageTable) -> FirstStage:
-        """``stage`` for a table without the removed pages."""
-        return stage.moved(table.positions(self._table.keys), len(table))
 
     def has(self, key: int) -> bool:
         """Whether this snapshot holds the page."""

@@ -16,6 +16,7 @@ from hydra_rag.store.models import MetaRow
 from hydra_rag.store.store import Store
 
 if TYPE_CHECKING:
+    from hydra_rag_indexing.building import Choice
     from hydra_rag_indexing.snapshot import PageList, VectorIndex
 
 __all__ = ["Snapshots"]
@@ -31,8 +32,9 @@ class Snapshots:
     A snapshot is immutable: whoever holds one keeps it while a newer one is published.
     """
 
-    def __init__(self, store: Store, tenant: str, collection: str) -> None:
+    def __init__(self, store: Store, tenant: str, collection: str, first_stage: Choice = "lists") -> None:
         self._store, self._tenant, self._collection = store, tenant, collection
+        self._first_stage: Choice = first_stage
         self._lock = threading.Lock()
         self._building = threading.Lock()
         self._generation = -1
@@ -151,7 +153,7 @@ class Snapshots:
 
             # The first stage's cache belongs to one collection and one model.
             cache = self._cache(fingerprint)
-            self._index = VectorIndex.build(self._store.segments_dir, pages, dim, cache)
+            self._index = VectorIndex.build(self._store.segments_dir, pages, dim, cache, self._first_stage)
         self._generation, self._fingerprint, self._pages = generation, fingerprint, pages
 
     def _cache(self, fingerprint: str | None) -> Path:
@@ -160,7 +162,7 @@ class Snapshots:
 
     def _reread(self) -> None:
         """Take the first stage that somebody else has built since (the folder's time tells)."""
-        if self._index is None or not self._index.needs_optimize:
+        if self._index is None:
             return
         try:
             changed = self._cache(self._fingerprint).stat().st_mtime_ns

@@ -17,36 +17,44 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from hydra_rag_indexing.page_table import PageTable
 
 if TYPE_CHECKING:
-    from hydra_rag_indexing.candidates import FirstStage
+    from hydra_rag_indexing.first_stage import FirstStage
 
-__all__ = ["load_stage", "refused_rows", "save_stage"]
+__all__ = ["load_stage", "newest", "refused_rows", "save_stage"]
 
 log = logging.getLogger(__name__)
 
-_FORMAT = "hydra-rag-first-stage-3"
+_FORMAT = "hydra-rag-first-stage-4"
 _REFUSED = "no-first-stage"
 _PATTERN = "first-stage-*.safetensors"
 
 
-def save_stage(cache_dir: Path, stage: FirstStage | int, table: PageTable) -> Path | None:
+def save_stage(cache_dir: Path, stage: FirstStage | tuple[int, str], table: PageTable) -> Path | None:
     """Write ``stage`` and remove older files. A cache that can't be written is only a warning.
 
-    A number instead of a stage: so many vectors there are, and no first stage was good enough.
+    Instead of a stage: so many vectors there are, and this kind was not good enough.
     """
-    if isinstance(stage, int):
-        return _write(cache_dir, cache_dir / _REFUSED, str(stage).encode())
-    return _write(cache_dir, *_file(cache_dir, stage, table))
+    if isinstance(stage, tuple):
+        return _write(cache_dir, cache_dir / _REFUSED, "{} {}".format(*stage).encode())
+    path = _write(cache_dir, *_file(cache_dir, stage, table))
+    stage.origin = "" if path is None else path.name
+    return path
 
 
-def refused_rows(cache_dir: Path) -> int:
-    """The number that :func:`save_stage` kept; 0 when there is none (or it can't be read)."""
+def newest(cache_dir: Path) -> str:
+    """The name of the file that :func:`load_stage` would read first; empty when there is none."""
+    files = _files(cache_dir)
+    return files[0].name if files else ""
+
+
+def refused_rows(cache_dir: Path, kind: str) -> int:
+    """How many vectors there were when this kind was refused; 0 where that is not known."""
     try:
-        return int((cache_dir / _REFUSED).read_bytes())
+        rows, refused = (cache_dir / _REFUSED).read_text().split()
+        return int(rows) if refused == kind else 0
     except (OSError, ValueError):
         return 0
 
@@ -55,22 +63,12 @@ def _file(cache_dir: Path, stage: FirstStage, table: PageTable) -> tuple[Path, b
     from safetensors.numpy import save
 
     positions = np.flatnonzero(stage.covered & table.alive)
-    number = np.full(len(table), -1, np.int64)
-    number[positions] = np.arange(len(positions))
-    pages, centroids = stage.lists.pairs()
-    kept = number[pages] >= 0
-    order = np.lexsort((number[pages[kept]], centroids[kept]))
-    tensors: dict[str, npt.NDArray[Any]] = {
-        "centroids": stage.probe.codes,
-        "scale": stage.probe.scale,
-        "lengths": np.bincount(centroids[kept], minlength=len(stage.probe.codes)).astype(np.int32),
-        "pages": number[pages[kept]][order].astype(np.uint16 if len(positions) <= 1 << 16 else np.int32),
-        "shift": stage.shift.codes[positions],
-        "shift_scale": stage.shift.scale[positions],
+    tensors = stage.tensors(positions) | {
         "keys": table.keys[positions],
         "crc32": table.checksums()[positions].astype(np.uint32),
     }
-    data = save(tensors, {"format": _FORMAT, "settings": json.dumps(stage.settings)})
+    metadata = {"format": _FORMAT, "kind": stage.kind, "settings": json.dumps(stage.settings.saved())}
+    data = save(tensors, metadata | {"dim": str(table.segments[0].dim)})
     return cache_dir / f"first-stage-{hashlib.sha256(data).hexdigest()}.safetensors", data
 
 
@@ -98,30 +96,36 @@ def _write(cache_dir: Path, path: Path, data: bytes) -> Path | None:
 
 def load_stage(cache_dir: Path, table: PageTable, dim: int) -> FirstStage | None:
     """The cached first stage for ``table``, or ``None``. Pages that it does not know are not covered."""
-    try:
-        files = sorted(cache_dir.glob(_PATTERN), key=lambda p: p.stat().st_mtime, reverse=True)
-    except OSError:
-        return None
-    for path in files:
+    for path in _files(cache_dir):
         try:
             data = path.read_bytes()
             if path.name != f"first-stage-{hashlib.sha256(data).hexdigest()}.safetensors":
                 raise ValueError("its digest does not match its name")
-            return _parse(data, table, dim)
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            stage = _parse(data, table, dim)
+            if stage is not None:
+                stage.origin = path.name
+            return stage
+        except (OSError, ValueError, KeyError, TypeError, IndexError, RuntimeError) as error:
             log.warning("The search cache %s is not used (%s).", path.name, error)
             with contextlib.suppress(OSError):
                 path.unlink()
     return None
 
 
+def _files(cache_dir: Path) -> list[Path]:
+    try:
+        return sorted(cache_dir.glob(_PATTERN), key=lambda p: p.stat().st_mtime, reverse=True)
+    except OSError:
+        return []
+
+
 def _parse(data: bytes, table: PageTable, dim: int) -> FirstStage | None:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    from hydra_rag_indexing.candidates import FirstStage, typed_settings
-    from hydra_rag_indexing.postings import Lists
-    from hydra_rag_indexing.probe import Probe
+    from hydra_rag_indexing.first_stage import StageSettings
+    from hydra_rag_indexing.page_lists import PageLists
+    from hydra_rag_indexing.product_codes import ProductCodes
 
     try:
         tensors = load(data)
@@ -129,28 +133,13 @@ def _parse(data: bytes, table: PageTable, dim: int) -> FirstStage | None:
         metadata: dict[str, Any] = json.loads(data[8 : 8 + length])["__metadata__"]
     except SafetensorError as error:
         raise ValueError(str(error)) from error
-    centroids, lengths, pages = tensors["centroids"], tensors["lengths"], tensors["pages"]
-    scale = tensors["scale"]
-    if metadata["format"] != _FORMAT or centroids.shape[1] != dim or len(lengths) != len(centroids):
+    if metadata["format"] != _FORMAT or metadata["dim"] != str(dim):
         raise ValueError("it has another format or dimension")
-    settings = json.loads(metadata["settings"])
     positions = table.positions(tensors["keys"])
     known = (positions >= 0) & (table.checksums()[positions] == tensors["crc32"])
-    positions = np.where(known, positions, -1)
-    owners = positions[pages]
-    kept = owners >= 0
-    of = np.repeat(np.arange(len(lengths)), lengths)
-    covered = np.zeros(len(table), bool)
-    covered[positions[known]] = True
-    if not covered.any():
+    if not known.any():
         return None
-    shift = Probe(np.ascontiguousarray(tensors["shift"], np.int8), tensors["shift_scale"].astype(np.float32))
-    if shift.codes.shape != (len(positions), dim) or len(shift.scale) != len(positions):
-        raise ValueError("its arrays do not fit together")
-    return FirstStage(
-        Probe(np.ascontiguousarray(centroids, np.int8), np.ascontiguousarray(scale, np.float32)),
-        Lists.make(owners[kept], of[kept], len(centroids)),
-        covered,
-        shift.placed(positions, len(table)),
-        **typed_settings(settings),
-    )
+    kinds: dict[str, type[FirstStage]] = {"lists": PageLists, "product": ProductCodes}
+    kind = kinds[metadata["kind"]]
+    settings = StageSettings.parse(json.loads(metadata["settings"]))
+    return kind.from_tensors(tensors, np.where(known, positions, -1), len(table), settings)

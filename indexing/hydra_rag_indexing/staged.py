@@ -12,8 +12,8 @@ from hydra_rag_indexing.page_table import IntArray, PageTable
 from hydra_rag_indexing.rerank import best_first, best_pages, enough, score_pages
 
 if TYPE_CHECKING:
-    from hydra_rag_indexing.candidates import FirstStage
     from hydra_rag_indexing.codes import Codes
+    from hydra_rag_indexing.first_stage import FirstStage
 
 __all__ = ["coded_search", "staged_search"]
 
@@ -29,9 +29,8 @@ def staged_search(
 ) -> list[tuple[int, float]]:
     """The ``k`` best of the ``alive`` positions; those of ``tail``, which the stage lacks, are all scored."""
     pages, allowed = len(table), int(alive.sum())
-    # Postings of pages that may not be returned spend the budget too.
-    budget = stage.budget * min(8.0, pages / allowed)
-    estimates = stage.estimates(query, pages, budget)
+    # What belongs to pages that may not be returned spends the budget too.
+    estimates = stage.guesses(query, pages, wider=min(8.0, pages / allowed))
     if allowed < pages or len(tail):
         estimates[~(alive & stage.covered)] = -np.inf
     tail = tail[alive[tail]]
@@ -49,7 +48,7 @@ def staged_search(
             slack = max(slack, codes.slack(query, new, table.max_norm))
         chosen, scores = np.concatenate([chosen, new]), np.concatenate([scores, fresh])
         done = len(order)
-        if done >= most or enough(estimates[order], scores[len(tail) :], scores, k, stage.caution):
+        if done >= most or enough(estimates[order], scores[len(tail) :], scores, k, stage.settings.caution):
             break
         wanted = most
     return best_pages(table, query, chosen, scores, k, slack)

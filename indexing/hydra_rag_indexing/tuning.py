@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,18 +17,16 @@ from hydra_rag_indexing.page_table import PageTable
 from hydra_rag_indexing.rerank import enough, score_pages
 
 if TYPE_CHECKING:
-    from hydra_rag_indexing.candidates import FirstStage
     from hydra_rag_indexing.codes import Codes
+    from hydra_rag_indexing.first_stage import FirstStage
 
-__all__ = ["TARGET", "sampled_queries", "tune"]
+__all__ = ["ACCEPTED", "TARGET", "sampled_queries", "tune"]
 
 #: Share of the exact ten best that the first stage must bring.
 TARGET = 0.995
 #: On queries that did not choose the settings; below this every search scans.
 ACCEPTED = 0.97
 
-_BUDGETS = (0.05, 0.1, 0.2, 0.4, 0.8)
-_SHARES = (0.0, 0.35, 0.7)
 _COUNTS = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200)
 #: When to score more and how far: never; or when the estimates leave it open.
 _PATIENCE = ((0.0, 1.0), (1.0, 2.0), (1.0, 4.0), (1.0, 8.0), (2.0, 2.0), (2.0, 4.0), (2.0, 8.0))
@@ -40,11 +38,12 @@ _NOISE = (0.7, 0.95, 1.2)
 
 
 def sampled_queries(table: PageTable, count: int, *, seed: int = 0) -> list[FloatArray]:
-    """``count`` queries [12 … 24, dim], each near a random live page."""
+    """``count`` queries [12 … 24, dim], each near a random live page. Raises ``CorruptionError``."""
     rng = np.random.default_rng(seed)
     positions = np.flatnonzero(table.alive)
     queries = []
     for number, position in enumerate(rng.choice(positions, count)):
+        table.verify(np.array([position], np.int64))
         rows = table.rows(int(position)).float().numpy()
         picked = rows[rng.integers(0, len(rows), int(rng.integers(12, 25)))]
         noise = rng.standard_normal(picked.shape, np.float32)
@@ -74,13 +73,13 @@ def tune(
         exact = [score_pages(table, query, positions) for query in queries]
     bars = [np.partition(e, len(e) - _HITS)[len(e) - _HITS] for e in exact]
     rows_per_page = table.live_rows / max(table.live_pages, 1)
-    best: tuple[float, dict[str, float]] | None = None
+    best: tuple[float, dict[str, Any]] | None = None
     shifts = [stage.shifts(query)[positions] for query in queries]
-    plain = stage.tuned(share=0.0)
-    for budget in _BUDGETS:
-        guesses = [plain.estimates(query, len(table), budget)[positions] for query in queries]
-        fixed = float(np.mean([len(q) for q in queries])) * budget * len(table) * posting
-        for share in _SHARES:
+    query_rows = float(np.mean([len(query) for query in queries]))
+    for budget in stage.budgets:
+        guesses = [stage.estimates(query, len(table), budget)[positions] for query in queries]
+        fixed = stage.effort(query_rows, budget, len(table)) * posting
+        for share in stage.shares:
             trials = []
             for guess, shift, scores, bar in zip(guesses, shifts, exact, bars, strict=True):
                 total = guess + np.float32(share) * shift

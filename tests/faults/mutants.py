@@ -123,6 +123,25 @@ def _reindex_switches_first(_points: Points) -> None:
     reindex.embed_missing = switching  # type: ignore[assignment]
 
 
+def _disk_errors_ignored(_points: Points) -> None:
+    """What the disk says about a segment does not count."""
+    import hashlib
+
+    from hydra_rag_indexing import segment_writer
+
+    write = segment_writer._write_durably
+
+    def careless(tmp: Any, target: Any, parts: Any) -> tuple[str, int]:
+        kept = [bytes(memoryview(part).cast("B")) for part in parts]
+        try:
+            return write(tmp, target, kept)
+        except OSError:
+            data = b"".join(kept)
+            return hashlib.sha256(data).hexdigest(), len(data)
+
+    segment_writer._write_durably = careless
+
+
 MUTANTS: dict[str, Callable[[Points], None]] = {
     "no_fsync": _no_fsync,
     "no_folder_fsync": _no_folder_fsync,
@@ -131,6 +150,9 @@ MUTANTS: dict[str, Callable[[Points], None]] = {
     "two_commits": _two_commits,
     "compaction_removes_first": _compaction_removes_first,
     "reindex_switches_first": _reindex_switches_first,
+    "disk_errors_ignored": _disk_errors_ignored,
 }
 #: Those that only a power cut can show.
 NEED_POWER_CUT = ("no_fsync", "no_folder_fsync")
+#: Those that only a failing disk can show.
+NEED_FAILING_DISK = ("disk_errors_ignored",)

@@ -88,7 +88,19 @@ def test_a_failing_disk_is_reported_and_nothing_is_lost(
     assert failed, "no point made the workload fail"
 
 
-@pytest.mark.parametrize("name", sorted(mutants.MUTANTS))
+def test_without_care_for_disk_errors_the_checks_turn_red(
+    zygote: Zygote, stages: Stages, fresh: Fresh
+) -> None:
+    [name] = mutants.NEED_FAILING_DISK
+    for point in (p for p in stages.points if p.name == "replace"):
+        root = fresh(point.before)
+        zygote.run(root, at=point.at, action="EIO", mutant=name, until=point.step + 1)
+        if wrong(root):
+            return
+    pytest.fail(f"the mutant {name} was not noticed")
+
+
+@pytest.mark.parametrize("name", sorted(set(mutants.MUTANTS) - set(mutants.NEED_FAILING_DISK)))
 def test_without_the_safeguard_the_checks_turn_red(
     zygote: Zygote, stages: Stages, memory: Path, fresh: Fresh, name: str
 ) -> None:

@@ -16,15 +16,17 @@ from hydra_rag.values import MultiVector
 from hydra_rag_indexing import snapshot, tuning
 from hydra_rag_indexing.collection import Collection
 from hydra_rag_indexing.snapshots import Snapshots
+from hydra_rag_indexing.stage_cache import save_stage
 from tests.indexing.conftest import QUICK
 
 DIM = 32
 
 
 class Embedder:
-    """Vectors that depend on the page's picture alone: five words out of forty a page."""
+    """Vectors that depend on the page's picture alone: five words of forty a page (``language``: which)."""
 
     fingerprint, dim = "f" * 64, DIM
+    language = 0
 
     def embed_pages(self, images: list[Image.Image]) -> list[MultiVector]:
         return [self._vectors(int(np.asarray(image, np.int64).sum())) for image in images]
@@ -32,10 +34,9 @@ class Embedder:
     def embed_queries(self, items: list[object]) -> list[MultiVector]:
         return [self._vectors(len(str(item))) for item in items]
 
-    @staticmethod
-    def _vectors(seed: int) -> MultiVector:
+    def _vectors(self, seed: int) -> MultiVector:
         random = np.random.default_rng(seed)
-        words = np.random.default_rng(0).normal(size=(40, DIM))
+        words = np.random.default_rng(self.language).normal(size=(40, DIM))
         rows = words[random.choice(random.choice(40, 5), 30)] + 0.5 * random.normal(size=(30, DIM))
         rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         return MultiVector(rows.astype(np.float32), None)
@@ -104,7 +105,7 @@ def test_searches_build_nothing(
 ) -> None:
     monkeypatch.setattr(Collection, "maintain", lambda self: False)
     collection.ingest([source("b.txt", 60, 1)])
-    monkeypatch.setattr("hydra_rag_indexing.candidates.train", None)
+    monkeypatch.setattr("hydra_rag_indexing.page_lists.PageLists.train", None)
     hits = collection.search("words", k=5, mode="visual")
     assert len(hits) == 5
     assert not built(collection)
@@ -123,7 +124,7 @@ def test_what_goes_wrong_harms_nothing(
     def fail(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("hydra_rag_indexing.candidates.train", fail)
+    monkeypatch.setattr("hydra_rag_indexing.page_lists.PageLists.train", fail)
     (result,) = collection.ingest([source("b.txt", 60, 1)])
     assert result.status == "indexed"
     assert "not made faster" in caplog.text
@@ -181,5 +182,61 @@ def test_new_pages_that_fit_badly_ask_for_training(
     assert index is not None
     assert index._stage is not None
     assert not index.needs_optimize
-    index._stage.newest_fit = 0.8 * index._stage.fit
+    index._stage = index._stage.tuned(newest_fit=0.8 * index._stage.settings.fit)
     assert index.needs_optimize
+
+
+@pytest.mark.parametrize("language", [0, 1])
+def test_only_pages_of_another_kind_are_trained_for(
+    collection: Collection, source: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, language: int
+) -> None:
+    """What a user does: many files of one kind, then as many of another; searches stay as good."""
+    monkeypatch.setattr(snapshot, "_TAIL_ROWS", 100)
+    monkeypatch.setattr(tuning, "_COUNTS", (10, 20, 30, 40, 60))
+    monkeypatch.setattr(tuning, "_BATCH", 0)
+    monkeypatch.setattr(tuning, "TARGET", 0.95)
+    embedder = Embedder()
+    held = Collection(collection.store, lambda: embedder, settings=QUICK)
+    held.ingest([source("a.txt", 90, 1)])
+    before = held.snapshot()
+    assert before is not None
+    assert before._stage is not None
+    embedder.language = language
+    held.ingest([source("b.txt", 60, 2)])
+    after = held.snapshot()
+    assert after is not None
+    assert after._stage is not None
+    trained = after._stage.settings.trained_rows
+    assert trained == (after.rows if language else before.rows)
+    assert after.tail_rows == 0
+    report = held.doctor()
+    assert report.ok
+    assert report.recall_estimate is not None
+    assert report.recall_estimate >= 0.93
+
+
+def test_doctor_finds_and_mends_a_search_that_misses_pages(
+    collection: Collection, source: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.ingest([source("b.txt", 60, 1)])
+    index = collection.snapshot()
+    assert index is not None
+    assert index._stage is not None
+    assert index._cache_dir is not None
+    bad = index._stage.tuned(share=-50.0, candidates=1, stretch=1.0)
+    save_stage(index._cache_dir, bad, index._table)
+    monkeypatch.setattr(tuning, "TARGET", 0.995)
+    monkeypatch.setattr(tuning, "ACCEPTED", 0.97)
+    with Store.open(collection.store.directory) as store:
+        other = Collection(store, Embedder)  # another process that goes on running
+        report = other.doctor()
+        assert [problem.code for problem in report.problems] == ["recall"]
+        assert report.recall_estimate is not None
+        assert report.recall_estimate < 0.93
+        assert [problem.code for problem in collection.doctor().problems] == ["recall"]
+        mended = collection.doctor(repair=True)
+        assert mended.ok
+        assert [problem.code for problem in mended.repaired] == ["recall"]
+        assert mended.recall_estimate is not None
+        assert mended.recall_estimate >= 0.93
+        assert other.doctor().to_json() == collection.doctor().to_json()

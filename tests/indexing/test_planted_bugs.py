@@ -1,10 +1,11 @@
-"""Safeguards of backup and upkeep taken out on purpose: a test of theirs must turn red.
+"""Safeguards taken out on purpose: a test of theirs must turn red (more in tests/faults).
 
 Each of those tests is also run as it is, so that red comes from the planted bug and nothing else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
@@ -16,14 +17,18 @@ from typing import Any
 
 import pytest
 
+from hydra_rag.store import meta
+from hydra_rag.store import store as store_module
 from hydra_rag.store.store import Store
+from hydra_rag_indexing import admission, lease, search, segments, snapshot, snapshots
 from hydra_rag_indexing import backup as module
-from hydra_rag_indexing import snapshot, snapshots
 from hydra_rag_indexing.backup import backup, restore
 from hydra_rag_indexing.checks import check_store
 from hydra_rag_indexing.collection import Collection
-from tests.indexing import test_backup, test_maintain
+from tests.indexing import test_backup, test_care, test_lease_and_jobs, test_maintain, test_pipeline
 from tests.indexing.test_backup import contents, opened
+from tests.search import test_segments
+from tests.store import test_store
 
 Patch = pytest.MonkeyPatch
 Source = Callable[..., Path]
@@ -95,6 +100,44 @@ def _errors_leave(patch: Patch) -> None:
     patch.setattr(snapshots, "OSError", KeyError, raising=False)
 
 
+def _no_lock(patch: Patch) -> None:
+    patch.setattr(lease.fcntl, "flock", lambda *_: None)
+
+
+def _no_epoch(patch: Patch) -> None:
+    patch.setattr(meta, "fence", lambda db, epoch, *, visible=True: meta.bump(db))
+
+
+def _no_page_checksum(patch: Patch) -> None:
+    patch.setattr(segments.Segment, "_verify_page", lambda self, number: None)
+
+
+def _no_header_checksum(patch: Patch) -> None:
+    """What the header says is believed, and so is its checksum."""
+    patch.setattr(segments, "header_crc", lambda metadata, offsets: int(metadata["crc32"], 16))
+    patch.setattr(segments.Segment, "verify", lambda self, sha256=None: None)
+
+
+def _hits_remembered(patch: Patch) -> None:
+    """SQL is asked once about a page and never again."""
+    real = search.visible_pages
+    known: dict[int, Any] = {}
+
+    def remembering(db: Any, tenant: str, collection: str, keys: Any, documents: Any) -> dict[int, Any]:
+        known.update(real(db, tenant, collection, keys, documents))
+        return {key: known[key] for key in keys if key in known}
+
+    patch.setattr(search, "visible_pages", remembering)
+
+
+def _nothing_resumed(patch: Patch) -> None:
+    patch.setattr(admission.Admission, "committed", lambda *_: set())
+
+
+def _disk_errors_as_they_are(patch: Patch) -> None:
+    patch.setattr(store_module, "translate_errors", contextlib.nullcontext)
+
+
 BUGS: list[tuple[Callable[[Patch], None], Callable[..., None], dict[str, Any]]] = [
     (_copy_anything, test_backup.test_every_damaged_file_of_a_backup_is_noticed, {}),
     (_copy_anything, test_backup.test_a_damaged_store_gives_no_backup, {"folder": "segments"}),
@@ -104,6 +147,14 @@ BUGS: list[tuple[Callable[[Patch], None], Callable[..., None], dict[str, Any]]] 
     (_one_attempt, test_backup.test_files_that_a_compaction_takes_away_meanwhile, {"thrown": False}),
     (_over_anything, test_backup.test_nothing_is_overwritten, {}),
     (_any_name, test_backup.test_a_list_that_names_other_places_is_refused, {}),
+    (_no_lock, test_lease_and_jobs.test_only_one_holds_the_lease_and_the_other_learns_who, {}),
+    (_no_epoch, test_lease_and_jobs.test_a_paused_writer_cannot_commit_after_a_newer_one, {}),
+    (_no_page_checksum, test_care.test_a_damaged_segment_never_gives_wrong_scores, {}),
+    (_no_page_checksum, test_segments.test_damaged_page_is_noticed_on_use, {}),
+    (_no_header_checksum, test_segments.test_every_flipped_bit_and_every_truncation_is_noticed, {}),
+    (_hits_remembered, test_pipeline.test_removal_is_seen_by_another_process_at_once, {}),
+    (_nothing_resumed, test_pipeline.test_interrupt_keeps_committed_pages_and_the_next_run_goes_on, {}),
+    (_disk_errors_as_they_are, test_store.test_a_full_database_is_a_storage_error, {}),
     (_errors_leave, test_maintain.test_what_goes_wrong_harms_nothing, {"error": OSError("disk")}),
 ]
 

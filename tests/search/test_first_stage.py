@@ -10,9 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from hydra_rag.errors import MissingExtraError
-from hydra_rag_indexing import codes, faiss_support, probe, rerank, snapshot, tuning
-from hydra_rag_indexing.candidates import FirstStage, train
+from hydra_rag.errors import MissingExtraError, UsageError
+from hydra_rag_indexing import (
+    MultiVectorIndex,
+    codes,
+    faiss_support,
+    probe,
+    product_codes,
+    rerank,
+    snapshot,
+    tuning,
+)
+from hydra_rag_indexing.page_lists import PageLists
 from hydra_rag_indexing.postings import Lists
 from hydra_rag_indexing.probe import Probe, quantised
 from hydra_rag_indexing.segments import write_segment
@@ -95,7 +104,7 @@ def test_all_pages_as_candidates_is_brute_force(
 ) -> None:
     index, _ = built
     assert index._stage is not None
-    index._stage.candidates = 10**6
+    index._stage = index._stage.tuned(candidates=10**6)
     for query in _queries():
         assert index.search(query, 20) == index.search(query, 20, exhaustive=True)
     for query in _queries():
@@ -104,7 +113,7 @@ def test_all_pages_as_candidates_is_brute_force(
 
 def test_estimates_equal_a_plain_loop(built: tuple[VectorIndex, list[PageRef]]) -> None:
     stage = built[0]._stage
-    assert stage is not None
+    assert isinstance(stage, PageLists)
     query = _queries()[0]
     similarities = stage.probe._scores(query.astype(np.float32)).numpy()
     true = query @ (stage.probe.codes * stage.probe.scale[:, None]).T
@@ -122,8 +131,10 @@ def test_estimates_equal_a_plain_loop(built: tuple[VectorIndex, list[PageRef]]) 
                 if walked >= max(64.0, budget * PAGES):
                     break
             expected += [met.get(page, worst) for page in range(PAGES)]
-        expected += stage.share * stage.shift.scores(query.sum(0, keepdims=True).astype(np.float32))[0]
         assert stage.estimates(query.astype(np.float32), PAGES, budget) == pytest.approx(expected, abs=1e-4)
+    expected += 0.7 * stage.shift.scores(query.sum(0, keepdims=True).astype(np.float32))[0]
+    shifted = stage.tuned(budget=1.0, share=0.7)
+    assert shifted.guesses(query.astype(np.float32), PAGES, wider=2.0) == pytest.approx(expected, abs=1e-4)
 
 
 def test_adding_and_removing_pages(built: tuple[VectorIndex, list[PageRef]], tmp_path: Path) -> None:
@@ -239,7 +250,7 @@ def test_many_threads_search_one_snapshot(built: tuple[VectorIndex, list[PageRef
 
 def test_training_is_repeatable(tmp_path: Path, small: None) -> None:
     table = VectorIndex.build(tmp_path, _put(tmp_path, _pages(100)), DIM)._table
-    a, b = train(table), train(table)
+    a, b = PageLists.train(table), PageLists.train(table)
     assert np.array_equal(a.probe.codes, b.probe.codes)
     assert np.array_equal(a.lists.pages, b.lists.pages)
 
@@ -249,7 +260,7 @@ def test_lists_hold_each_pair_once() -> None:
     assert lists.starts.tolist() == [0, 1, 1, 3, 3]
     assert lists.pages.tolist() == [1, 1, 5]
     probes = [Probe(*quantised(np.eye(n, 4, dtype=np.float32))) for n in (4, 6)]
-    stage = FirstStage(probes[0], lists, np.ones(6, bool), probes[1])
+    stage = PageLists(probes[0], lists, np.ones(6, bool), probes[1])
     moved = stage.moved(np.array([-1, 0, 1, 2, 3, 4]), 5)
     assert moved.lists.pages.tolist() == [0, 0, 4]
     assert np.array_equal(moved.shift.codes, probes[1].codes[1:])
@@ -342,3 +353,59 @@ def test_without_a_first_stage_all_pages_are_scored_by_their_codes(
     assert _recall(VectorIndex.build(tmp_path, refs, DIM, None)) == 1.0
     more = _put(tmp_path, _pages(8, seed=5), first_key=1000)
     assert _recall(index.refresh(refs[5:] + more)) == 1.0
+
+
+def test_product_codes_find_what_the_exact_scan_finds(
+    small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for cost in ("_CODE", "_FOUND"):  # too much for a few hundred pages
+        monkeypatch.setattr(product_codes, cost, 0.0)
+    refs, cache = _put(tmp_path, _pages(PAGES)), tmp_path / "cache"
+    index = VectorIndex.build(tmp_path, refs, DIM, cache, "product").optimize()
+    assert index._stage is not None
+    assert index._stage.kind == "product"
+    assert _recall(index) >= 0.95
+    assert _recall(index, allowed={r.key for r in refs[:200]}) >= 0.95
+    opened = VectorIndex.build(tmp_path, refs, DIM, cache, "product")
+    assert opened.stage_bytes == index.stage_bytes > 0
+    for query in _queries():
+        assert opened.search(query, 10) == index.search(query, 10)
+    more = _put(tmp_path, _pages(40, seed=3), first_key=1000)
+    grown = index.refresh(refs[30:] + more)
+    assert grown.tail_rows == 0
+    assert _recall(grown) >= 0.95
+    query = _pages(40, seed=3)[7][:6].astype(np.float32)
+    assert grown.search(query, 1) == grown.search(query, 1, exhaustive=True)
+    assert _recall(grown.optimize()) >= 0.95  # without the removed pages' positions
+    assert not index.needs_optimize
+    assert VectorIndex.build(tmp_path, refs, DIM, cache, "lists").needs_optimize  # another kind is wanted
+    index._stage = index._stage.tuned(candidates=10**6)
+    for query in _queries():
+        assert index.search(query, 20) == index.search(query, 20, exhaustive=True)
+
+
+def test_no_first_stage_where_none_is_wanted(small: None, tmp_path: Path) -> None:
+    index = VectorIndex.build(tmp_path, _put(tmp_path, _pages(PAGES)), DIM, tmp_path / "cache", "none")
+    made = index.optimize()
+    assert made.stage_bytes == 0
+    assert not made.needs_optimize
+    assert _recall(made) == 1.0
+    with pytest.raises(UsageError, match="first_stage is one of"):
+        MultiVectorIndex(tmp_path / "other", DIM, first_stage="bits")
+
+
+def test_positions_of_removed_pages_are_given_up(
+    exact_bytes: None, small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store whose pages are replaced again and again needs no more memory than its pages."""
+    monkeypatch.setattr(codes, "CODE_BYTES", 10_000 * DIM)
+    refs = _put(tmp_path, _pages(120))
+    index = VectorIndex.build(tmp_path, refs, DIM, None).optimize()
+    for turn in range(1, 16):
+        refs = _put(tmp_path, _pages(120, seed=turn), first_key=1000 * turn)
+        index = index.refresh(refs)
+        assert _recall(index) >= 0.8
+    assert len(index._table) <= 3 * 120 + 1024
+    assert index._codes is not None
+    assert index._codes.nbytes <= 10_000 * DIM
+    assert (index._codes.start[index._table.alive] >= 0).any()

@@ -94,6 +94,7 @@ class Cli:
             database=url,
             cache_dir=chosen.cache_dir,
             pooling=chosen.pooling,
+            first_stage=chosen.first_stage,
             create=create,
         ) as rag:
             yield rag

@@ -1,4 +1,4 @@
-"""First stage: which pages are worth exact scoring. Centroids by FAISS, one posting per (page, centroid).
+"""The usual first stage: centroids by FAISS, one posting per (page, centroid).
 
 Vectors are grouped round centroids. A centroid's list names the pages that have a vector in its group. For a
 query, every row walks the lists of its best centroids; a page's estimate is the sum over rows of the best
@@ -12,6 +12,8 @@ How far a row walks is a budget of postings, not a number of lists: rows that ma
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -27,39 +29,28 @@ from hydra_rag_indexing.centroids import (
     two_level_kmeans,
     unit_rows,
 )
+from hydra_rag_indexing.first_stage import FirstStage, StageSettings
 from hydra_rag_indexing.page_table import IntArray, PageTable
 from hydra_rag_indexing.postings import Lists
 from hydra_rag_indexing.probe import Probe, quantised
 
-__all__ = ["FirstStage", "train", "typed_settings"]
+__all__ = ["PageLists"]
 
-_SETTINGS = {
-    "share",
-    "budget",
-    "candidates",
-    "caution",
-    "stretch",
-    "recall",
-    "trained_rows",
-    "fit",
-    "newest_fit",
-}
 _MOST_LISTS = 160  # a row never walks more
 _DENSE = 4 << 20  # numbers in the row x page matrix of a block of query rows
 
 
-class FirstStage:
-    """Immutable. ``covered`` says for every position of the page table whether the lists hold it.
+class PageLists(FirstStage):
+    """``probe``: the centroids, scaled so that a dot product estimates that of the vectors around one.
 
-    ``probe``: the centroids, scaled so that a dot product estimates that of the vectors around one.
     ``shift``: for every page, by how much its vectors lie off their centroids on average (zero where not
-    covered); ``share`` of it is added to the estimate: what all words of a page have in common.
-    ``budget``: postings that each query row walks, as a share of the pages. ``candidates``: pages to score
-    for ten hits; ``caution``: when to score more (see :func:`hydra_rag_indexing.rerank.enough`), up to
-    ``stretch`` times as many. ``recall``: measured on queries that did not choose these settings.
-    ``trained_rows``: vectors there were at training; ``fit``: their mean similarity to
-    their centroid; ``newest_fit``: that of the pages added last.
+    covered): what all words of a page have in common. ``budget`` is the postings that each query row walks,
+    as a share of the pages.
     """
+
+    kind = "lists"
+    budgets = (0.05, 0.1, 0.2, 0.4, 0.8)
+    shares = (0.0, 0.35, 0.7)
 
     def __init__(
         self,
@@ -67,70 +58,52 @@ class FirstStage:
         lists: Lists,
         covered: npt.NDArray[np.bool_],
         shift: Probe,
-        *,
-        share: float = 0.0,
-        budget: float = 0.2,
-        candidates: int = 100,
-        caution: float = 1.5,
-        stretch: float = 4.0,
-        recall: float = 0.0,
-        trained_rows: int = 0,
-        fit: float = 1.0,
-        newest_fit: float = 1.0,
+        settings: StageSettings | None = None,
     ) -> None:
-        self.probe, self.lists, self.covered, self.shift = probe, lists, covered, shift
-        self.share = share
-        self.budget, self.candidates, self.caution = budget, candidates, caution
-        self.stretch, self.recall = stretch, recall
-        self.trained_rows, self.fit, self.newest_fit = trained_rows, fit, newest_fit
+        super().__init__(covered, settings or StageSettings())
+        self.probe, self.lists, self.shift = probe, lists, shift
         self._lengths = np.diff(lists.starts)
         self._mean_length = max(1.0, float(self._lengths.mean()))
         self._assigner: Any = None
 
-    @property
-    def settings(self) -> dict[str, float]:
-        """What is saved beside the arrays."""
-        return {
-            "share": self.share,
-            "budget": self.budget,
-            "candidates": self.candidates,
-            "caution": self.caution,
-            "stretch": self.stretch,
-            "recall": self.recall,
-            "trained_rows": self.trained_rows,
-            "fit": self.fit,
-            "newest_fit": self.newest_fit,
-        }
+    @classmethod
+    def train(cls, table: PageTable, *, seed: int = 0) -> PageLists:
+        """Centroids and lists for the live pages of ``table``. Takes seconds per million vectors.
 
-    def tuned(self, **settings: float) -> FirstStage:
-        return self._changed(self.lists, self.covered, self.shift, settings)
-
-    def _changed(
-        self,
-        lists: Lists,
-        covered: npt.NDArray[np.bool_],
-        shift: Probe,
-        settings: dict[str, float] | None = None,
-    ) -> FirstStage:
-        stage = FirstStage(
-            self.probe, lists, covered, shift, **typed_settings(self.settings | (settings or {}))
-        )
-        stage._assigner = self._assigner
-        return stage
+        Two levels of spherical k-means on a sample: cells first, then centroids within each cell, so that
+        the work grows with the root of the number of centroids.
+        """
+        positions = np.flatnonzero(table.alive)
+        count = centroid_count(table.live_rows)
+        rng = np.random.default_rng(seed)
+        sample = unit_rows(sample_rows(table, positions, 24 * count, rng))
+        directions = two_level_kmeans(sample, count, seed)
+        whole = assigner(directions)
+        owners, nearest, means, fit = _assign(whole, table, positions)
+        scaled = directions * scales(table, positions, nearest, directions)[:, None]
+        covered = np.zeros(len(table), bool)
+        covered[positions] = True
+        lists = Lists.make(owners, nearest, len(directions))
+        probe = Probe(*quantised(scaled))
+        off = Probe(*quantised(means - _centroid_means(probe, nearest, table.count[positions])))
+        settings = StageSettings(trained_rows=table.live_rows, fit=fit, newest_fit=fit)
+        made = cls(probe, lists, covered, off.placed(positions, len(table)), settings)
+        made._assigner = whole
+        return made
 
     @property
     def nbytes(self) -> int:
-        """Bytes as saved."""
         return self.probe.nbytes + self.shift.nbytes + self.lists.nbytes
 
     def most_lists(self, limit: float) -> int:
         """How many lists a row walks at most to meet ``limit`` postings."""
         return min(_MOST_LISTS, len(self._lengths), 8 + int(3 * limit / self._mean_length))
 
-    def estimates(self, query: FloatArray, pages: int, budget: float | None = None) -> FloatArray:
-        """Estimated MaxSim of positions 0 … pages - 1: float32 [pages]; comparable with each other only."""
-        share = self.budget if budget is None else budget
-        limit = max(64.0, share * pages)
+    def effort(self, query_rows: float, budget: float, pages: int) -> float:
+        return query_rows * budget * pages
+
+    def estimates(self, query: FloatArray, pages: int, budget: float) -> FloatArray:
+        limit = max(64.0, budget * pages)
         total = np.zeros(pages, np.float32)
         block = max(1, min(64, _DENSE // max(pages, 1)))
         most = self.most_lists(limit)
@@ -140,12 +113,9 @@ class FirstStage:
             # Lists before the budget is spent, and the one that spends it.
             used = (np.cumsum(lengths, 1) - lengths) < limit
             total += self._walk(scores, ids, lengths, used, pages)
-        if self.share:
-            total[: len(self.covered)] += np.float32(self.share) * self.shifts(query)
         return total
 
     def shifts(self, query: FloatArray) -> FloatArray:
-        """What the pages' shifts add to their scores: float32 [positions]."""
         total: FloatArray = query.sum(0, keepdims=True)
         added: FloatArray = self.shift.scores(total)[0]
         return added
@@ -172,24 +142,20 @@ class FirstStage:
         summed: FloatArray = grid.reshape(rows, pages).sum(0)
         return summed
 
-    def first_batch(self, k: int) -> int:
-        """Pages to score at first for ``k`` hits."""
-        return int(max(self.candidates * max(1.0, k / 10) ** 0.7, 2 * k))
+    def _changed(self, lists: Lists, covered: npt.NDArray[np.bool_], shift: Probe) -> PageLists:
+        made = PageLists(self.probe, lists, covered, shift, self.settings)
+        made._assigner, made.origin = self._assigner, self.origin
+        return made
 
-    def most_pages(self, first: int) -> int:
-        """Pages to score at most when ``first`` were scored at first."""
-        return int(self.stretch * first)
-
-    def grown(self, pages: int) -> FirstStage:
-        """For a table that has more positions now; the new ones are not covered."""
+    def grown(self, pages: int) -> PageLists:
         if pages == len(self.covered):
             return self
-        extra = np.zeros(pages - len(self.covered), bool)
-        shift = self.shift.placed(np.arange(len(self.covered)), pages)
-        return self._changed(self.lists, np.concatenate([self.covered, extra]), shift)
+        made = copy.copy(self)
+        made.covered = np.concatenate([self.covered, np.zeros(pages - len(self.covered), bool)])
+        made.shift = self.shift.placed(np.arange(len(self.covered)), pages)
+        return made
 
-    def moved(self, target: IntArray, pages: int) -> FirstStage:
-        """For another table: position ``i`` becomes ``target[i]``, -1 drops it."""
+    def moved(self, target: IntArray, pages: int) -> PageLists:
         owners, centroids = self.lists.pairs()
         owners = target[owners]
         kept = owners >= 0
@@ -198,10 +164,9 @@ class FirstStage:
         lists = Lists.make(owners[kept], centroids[kept], len(self._lengths))
         return self._changed(lists, covered, self.shift.placed(target, pages))
 
-    def with_pages(self, table: PageTable, positions: IntArray) -> tuple[FirstStage, float]:
-        """Lists that also hold these positions; the centroids stay. Also their mean fit."""
+    def with_pages(self, table: PageTable, positions: IntArray) -> PageLists:
         if not len(positions):
-            return self, self.fit
+            return self
         if self._assigner is None:
             self._assigner = assigner(unit_rows(self.probe.codes.astype(np.float32)))
         owners, centroids, means, fit = _assign(self._assigner, table, positions)
@@ -213,39 +178,49 @@ class FirstStage:
         covered[positions] = True
         new = Probe(*quantised(means - _centroid_means(self.probe, centroids, table.count[positions])))
         shift = self.shift.placed(np.arange(len(covered)), len(covered), new, positions)
-        return self._changed(lists, covered, shift, {"newest_fit": fit}), fit
+        return self._changed(lists, covered, shift).tuned(newest_fit=fit)
 
+    def tensors(self, positions: IntArray) -> dict[str, npt.NDArray[Any]]:
+        number = np.full(len(self.covered), -1, np.int64)
+        number[positions] = np.arange(len(positions))
+        pages, centroids = self.lists.pairs()
+        kept = number[pages] >= 0
+        order = np.lexsort((number[pages[kept]], centroids[kept]))
+        return {
+            "centroids": self.probe.codes,
+            "scale": self.probe.scale,
+            "lengths": np.bincount(centroids[kept], minlength=len(self.probe.codes)).astype(np.int32),
+            "pages": number[pages[kept]][order].astype(np.uint16 if len(positions) <= 1 << 16 else np.int32),
+            "shift": self.shift.codes[positions],
+            "shift_scale": self.shift.scale[positions],
+        }
 
-def typed_settings(settings: dict[str, float]) -> dict[str, Any]:
-    """Keyword arguments of :class:`FirstStage` from saved settings. ``ValueError`` for unknown ones."""
-    if settings.keys() != _SETTINGS:
-        raise ValueError(f"unknown settings {sorted(settings)}")
-    return {n: int(v) if n in ("candidates", "trained_rows") else float(v) for n, v in settings.items()}
-
-
-def train(table: PageTable, *, seed: int = 0) -> FirstStage:
-    """Centroids and lists for the live pages of ``table``. Takes seconds per million vectors.
-
-    Two levels of spherical k-means on a sample: cells first, then centroids within each cell, so that the
-    work grows with the root of the number of centroids.
-    """
-    positions = np.flatnonzero(table.alive)
-    count = centroid_count(table.live_rows)
-    rng = np.random.default_rng(seed)
-    sample = unit_rows(sample_rows(table, positions, 24 * count, rng))
-    directions = two_level_kmeans(sample, count, seed)
-    whole = assigner(directions)
-    owners, nearest, means, fit = _assign(whole, table, positions)
-    scaled = directions * scales(table, positions, nearest, directions)[:, None]
-    covered = np.zeros(len(table), bool)
-    covered[positions] = True
-    lists = Lists.make(owners, nearest, len(directions))
-    probe, rows = Probe(*quantised(scaled)), table.live_rows
-    off = Probe(*quantised(means - _centroid_means(probe, nearest, table.count[positions])))
-    shift = off.placed(positions, len(table))
-    made = FirstStage(probe, lists, covered, shift, trained_rows=rows, fit=fit, newest_fit=fit)
-    made._assigner = whole
-    return made
+    @classmethod
+    def from_tensors(
+        cls, tensors: Mapping[str, npt.NDArray[Any]], positions: IntArray, pages: int, settings: StageSettings
+    ) -> PageLists:
+        centroids, lengths = np.ascontiguousarray(tensors["centroids"], np.int8), tensors["lengths"]
+        shift = Probe(
+            np.ascontiguousarray(tensors["shift"], np.int8), tensors["shift_scale"].astype(np.float32)
+        )
+        if (
+            len(lengths) != len(centroids)
+            or shift.codes.shape != (len(positions), centroids.shape[1])
+            or len(shift.scale) != len(positions)
+        ):
+            raise ValueError("its arrays do not fit together")
+        owners = positions[tensors["pages"]]
+        of = np.repeat(np.arange(len(lengths)), lengths)
+        kept = owners >= 0
+        covered = np.zeros(pages, bool)
+        covered[positions[positions >= 0]] = True
+        return cls(
+            Probe(centroids, np.ascontiguousarray(tensors["scale"], np.float32)),
+            Lists.make(owners[kept], of[kept], len(centroids)),
+            covered,
+            shift.placed(positions, pages),
+            settings,
+        )
 
 
 def _assign(
