@@ -59,9 +59,9 @@ def _ingest(app: typer.Typer) -> None:
     ) -> int:
         """Read documents and index their pages.
 
-        PDF, PNG, JPEG, WebP and TIFF files, text and Markdown, and Office files where LibreOffice is
-        installed. Unchanged files are skipped, changed ones replaced. A file that can't be read fails
-        alone; the others go on.
+        PDF files, images (PNG, JPEG, WebP, GIF, BMP, TIFF with many pages), text, Markdown, HTML, CSV and TSV,
+        and Office files where LibreOffice is installed. Unchanged files are skipped, changed ones replaced.
+        A file that can't be read fails alone; the others go on.
         """
         cli.given["ocr"] = ocr
         with cli.rag(create=True) as rag, ingest_progress(cli.out) as progress:
