@@ -59,7 +59,7 @@ def _ingest(app: typer.Typer) -> None:
     ) -> int:
         """Read documents and index their pages.
 
-        PDF files, images (PNG, JPEG, WebP, GIF, BMP, TIFF with many pages), text, Markdown, HTML, CSV and TSV,
+        PDF files, images (PNG, JPEG, WebP, GIF, BMP, TIFF with many pages), text, Markdown, HTML, CSV, TSV,
         and Office files where LibreOffice is installed. Unchanged files are skipped, changed ones replaced.
         A file that can't be read fails alone; the others go on.
         """
