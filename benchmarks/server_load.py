@@ -6,8 +6,9 @@ Asks a set of questions one after the other (sampled ones with a seed), then sta
 lets the clients ask the same questions in a loop until it has ended. Reports answers that differ, how long
 the line was, how soon refusals came (wall clock at the client, so the machine's other work is in it), and the
 server's own memory over the run. Without ``--model`` a tiny random model is made: what counts here is the
-server. On a machine with other work, see ``waited_for_processor``: the share of the run in which the thread that
-answers clients had something to do and no processor. Leaves with 1 when an answer differs or the line is longer than it may be.
+server. On a machine with other work, see ``waited_for_processor``: the share of the run in which the thread
+that answers clients had something to do and no processor. Leaves with 1 when an answer differs or the line is
+longer than it may be.
 """
 
 from __future__ import annotations

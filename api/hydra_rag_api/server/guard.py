@@ -8,7 +8,6 @@ from __future__ import annotations
 import ipaddress
 import logging
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hydra_rag.store.ids import new_id
 from hydra_rag_api.server.errors import ApiError, api_error, problem
+from hydra_rag_api.server.recent import Recent
 
 if TYPE_CHECKING:
     from hydra_rag_api.server.services import Services
@@ -70,7 +70,7 @@ def is_loopback(host: str) -> bool:
 class Guard:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app, self.services = app, services
-        self._recent: OrderedDict[str | None, tuple[Principal, float]] = OrderedDict()
+        self._recent: Recent[str | None, tuple[Principal, float]] = Recent(_MOST_RECENT)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -137,7 +137,9 @@ class Guard:
                 raise
         finally:
             route: Any = scope.get("route")
-            name = getattr(route, "path", None) or "other"
+            path = scope["path"]
+            known_path = path if path in self.services.question_paths else "other"  # refused before routing
+            name = getattr(route, "path", None) or known_path
             metrics = self.services.metrics
             method = scope["method"] if scope["method"] in _METHODS else "OTHER"
             metrics.requests.labels(name, method, str(status)).inc()
@@ -154,7 +156,8 @@ class Guard:
         host = headers.get("host", "")
         name = urlsplit(f"//{host}").hostname or "" if host else ""
         allowed = self.services.settings
-        if self.services.require_keys is not True and not (is_loopback(name) or name in allowed.hosts):
+        named = name in (host.lower() for host in allowed.hosts)
+        if self.services.require_keys is not True and not (is_loopback(name) or named):
             raise ApiError(421, "wrong_host", "This server is not called by that name (Host header).")
         if scope["method"] not in _SAFE:
             origin = headers.get("origin")
@@ -193,10 +196,7 @@ class Guard:
         )
 
     def _remember(self, token: str | None, who: Principal) -> Principal:
-        self._recent.pop(token, None)
-        self._recent[token] = who, time.monotonic()
-        if len(self._recent) > _MOST_RECENT:
-            self._recent.popitem(last=False)
+        self._recent.put(token, (who, time.monotonic()))
         return who
 
     def _look_up(self, token: str | None) -> str | bool:

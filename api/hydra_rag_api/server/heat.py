@@ -6,8 +6,6 @@ From the stored vectors and the query's, so it is what retrieval saw and costs n
 from __future__ import annotations
 
 import io
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from hydra_rag.values import FloatArray, MultiVector
     from hydra_rag_agents.facade import HydraRAG
 
-__all__ = ["Heat", "Queries", "heat_of", "heat_picture"]
+__all__ = ["Heat", "heat_of", "heat_picture"]
 
 _SIDE = 640
 # A dark red to yellow ramp: (strength, red, green, blue).
@@ -27,28 +25,6 @@ _RAMP = np.array(
     [[0.0, 60, 9, 110], [0.25, 130, 20, 110], [0.5, 220, 60, 60], [0.75, 250, 140, 20], [1.0, 255, 225, 60]],
     np.float32,
 )
-
-
-class Queries:
-    """Embedded queries, bounded: the same few are asked for many pages and tokens. Keys hold the tenant."""
-
-    def __init__(self, most: int = 128) -> None:
-        self._most = most
-        self._known: OrderedDict[tuple[str, str], MultiVector] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, tenant: str, query: str) -> MultiVector | None:
-        with self._lock:
-            found = self._known.get((tenant, query))
-            if found is not None:
-                self._known.move_to_end((tenant, query))
-            return found
-
-    def put(self, tenant: str, query: str, vectors: MultiVector) -> None:
-        with self._lock:
-            self._known[tenant, query] = vectors
-            while len(self._known) > self._most:
-                self._known.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ from hydra_rag_api.server.uploads import queue_uploads, receive
 __all__ = ["accept_upload", "document_json", "remove_document", "router"]
 
 router = APIRouter(prefix="/api/documents", tags=["documents"])
-_in_flight: set[str] = set()
 
 
 def document_json(info: DocumentInfo) -> dict[str, Any]:
@@ -68,14 +67,14 @@ async def accept_upload(
     if services.stopping.is_set():
         raise ApiError(503, "shutting_down", "The server is stopping.", headers={"Retry-After": "10"})
     job_id = batches.job_id_for_key(who.tenant, key) if key is not None else new_id()
-    if job_id in _in_flight:
+    if job_id in services.uploads:
         raise ApiError(409, "in_flight", "An upload with this Idempotency-Key is under way.")
-    _in_flight.add(job_id)
+    services.uploads.add(job_id)
     try:
         named = [(file.filename, file.file) for file in files]
         return await anyio.to_thread.run_sync(_store, services, who.tenant, engine, named, job_id)
     finally:
-        _in_flight.discard(job_id)
+        services.uploads.discard(job_id)
 
 
 def _store(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import anyio
@@ -21,7 +19,7 @@ from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_api.server.asking import in_thread
 from hydra_rag_api.server.deps import DocumentId, Engine, PageNumber, Served, Text
 from hydra_rag_api.server.errors import ApiError
-from hydra_rag_api.server.heat import Heat, Queries, heat_of, heat_picture
+from hydra_rag_api.server.heat import Heat, heat_of, heat_picture
 from hydra_rag_api.server.schemas import HeatMap, RegionList, WordList
 from hydra_rag_api.server.services import Services
 from hydra_rag_api.server.sse import until_disconnect
@@ -42,33 +40,6 @@ QueryText = Annotated[
     Query(description="Text."),
 ]
 Token = Annotated[int | None, Query(ge=0, le=10_000, description="One query token, counted from 0.")]
-_queries = Queries()
-
-
-class PictureCache:
-    """Made pictures by ETag, bounded in bytes. The tenant's own page hash is in the key."""
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, bytes] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: str, limit: int, make: Callable[[], bytes]) -> bytes:
-        with self._lock:
-            if (found := self._known.get(key)) is not None:
-                self._known.move_to_end(key)
-                return found
-        made = make()
-        with self._lock:
-            if key not in self._known:
-                self._known[key] = made
-                self._bytes += len(made)
-            while self._known and self._bytes > limit:
-                self._bytes -= len(self._known.popitem(last=False)[1])
-        return made
-
-
-_pictures = PictureCache()
 
 
 def _etag(*parts: object) -> str:
@@ -110,9 +81,8 @@ def page_image(
             return _png(path.read_bytes(), tag)
         except OSError as error:
             raise CorruptionError("a page image is missing") from error
-    key = f"{engine.tenant}\x00{tag}"
-    small = _pictures.get(key, services.settings.page_cache_bytes, lambda: _scaled(engine, info, chosen))
-    return _png(small, tag)
+    make = partial(_scaled, engine, info, chosen)
+    return _png(services.pictures.get_or_make((engine.tenant, tag), make), tag)
 
 
 def _scaled(engine: HydraRAG, info: PageInfo, width: int) -> bytes:
@@ -155,7 +125,7 @@ def crop(
         engine.collection.render_crop(document_id, page, box, scale).save(out, "PNG", compress_level=3)
         return out.getvalue()
 
-    return _png(_pictures.get(f"{engine.tenant}\x00{tag}", services.settings.page_cache_bytes, make), tag)
+    return _png(services.pictures.get_or_make((engine.tenant, tag), make), tag)
 
 
 @router.get("/words", response_model=WordList, summary="The page's text layer")
@@ -253,8 +223,7 @@ async def heatmap_image(
         assert stored.boxes is not None
         return heat_picture(heat, stored.boxes.astype(float), info.width, info.height)
 
-    limit = services.settings.page_cache_bytes
-    data = await anyio.to_thread.run_sync(_pictures.get, f"{engine.tenant}\x00{tag}", limit, make)
+    data = await anyio.to_thread.run_sync(services.pictures.get_or_make, (engine.tenant, tag), make)
     return _png(data, tag)
 
 
@@ -269,11 +238,11 @@ async def _vectors(
     info, stored = await anyio.to_thread.run_sync(read)
     if stored.boxes is None:
         raise ApiError(409, "no_boxes", "This page's vectors have no places: no map can be drawn.")
-    vectors = _queries.get(engine.tenant, query)
+    vectors = services.queries.get((engine.tenant, query))
     if vectors is None or vectors.dim != stored.dim:
         embed = lambda: engine.collection.embedder().embed_queries([query])[0]  # noqa: E731
         vectors = await until_disconnect(request, in_thread(services, engine.tenant, embed))
         if vectors is None:
             raise ApiError(503, "cancelled", "The client went away.")
-        _queries.put(engine.tenant, query, vectors)
+        services.queries.put((engine.tenant, query), vectors)
     return info, vectors, stored

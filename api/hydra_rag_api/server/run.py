@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["serve"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-#: The event loop waits this long for every Python thread that is in its way (the interpreter's default is five
-#: times as long, and some questions and an ingest run beside it).
+#: The event loop waits this long for every Python thread that is in its way (the interpreter's default is
+#: five times as long, and some questions and an ingest run beside it).
 _SWITCH_SECONDS = 0.001
+_ARENA_MAX = -8  # of malloc.h
 
 
 class _Server(uvicorn.Server):
@@ -61,17 +62,20 @@ class _Server(uvicorn.Server):
     def _on_signal(self) -> None:
         if self._stopping is not None:
             os._exit(130)  # the store is safe against this at any moment
-        self._services.begin_stop()
         self._stopping = asyncio.get_running_loop().create_task(self._drain())
 
     async def _drain(self) -> None:
-        services = self._services
-        deadline = time.monotonic() + services.settings.drain_seconds
-        while services.admission.running and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-        for stream in list(services.streams):
-            stream.set()
+        await self._services.drain()
         self.should_exit = True
+
+
+def _share_heaps() -> None:
+    """The C library gives threads heaps of their own and keeps what is freed in the middle of them; with the
+    large pictures and tensors of a dozen threads that is memory of the whole server several times over."""
+    try:
+        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
+    except (OSError, AttributeError):  # another C library, which has no such heaps
+        return
 
 
 def serve(
@@ -111,6 +115,7 @@ def serve(
     )
     server = _Server(config, services, listening)
     sys.setswitchinterval(_SWITCH_SECONDS)
+    _share_heaps()
     server.run()
     if not server.started:
         raise UsageError(f"Can't listen on {settings.host}:{settings.port}: is the port in use? Try --port.")

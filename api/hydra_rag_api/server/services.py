@@ -15,10 +15,12 @@ from urllib.parse import quote
 from hydra_rag_api.server.admission import Admission
 from hydra_rag_api.server.limits import ServerSettings
 from hydra_rag_api.server.metrics import Metrics
+from hydra_rag_api.server.recent import Recent
 from hydra_rag_api.server.worker import IngestWorker
 
 if TYPE_CHECKING:
     from hydra_rag.store.store import Store
+    from hydra_rag.values import MultiVector
     from hydra_rag_agents.facade import HydraRAG
     from hydra_rag_agents.state import AskSettings
 
@@ -27,6 +29,8 @@ __all__ = ["Services", "State"]
 log = logging.getLogger(__name__)
 State = Literal["starting", "loading", "ready", "failed", "stopping"]
 _MAX_ENGINES = 256
+#: What answers get to tell their clients that they were cut; what each thread gets to end.
+_CUT_SECONDS, _THREAD_SECONDS = 3.0, 5.0
 
 
 class Services:
@@ -68,22 +72,29 @@ class Services:
         self.login_path: str | None = None
         #: (document id, page, box or None) -> path where a person sees that place; the page sets its own.
         self.viewer: Callable[[str, int, Any], str] = default_viewer
-        self.state: State = "starting"
         self.started = time.time()
+        self._state: State = "starting"
         self.stopping = threading.Event()
         self.streams: set[threading.Event] = set()
+        #: Ids of jobs whose files are being received.
+        self.uploads: set[str] = set()
+        #: Scaled pages, crops and heat maps by (tenant, ETag).
+        self.pictures: Recent[tuple[str, str], bytes] = Recent(limits.page_cache_bytes, len)
+        #: Embedded queries by (tenant, text): the same few are asked for many pages and tokens.
+        self.queries: Recent[tuple[str, str], MultiVector] = Recent(128)
         self._engines: OrderedDict[tuple[str, str], HydraRAG] = OrderedDict()
         self._lock = threading.Lock()
         self._loader: threading.Thread | None = None
-        self._stopped = False
+        self._drained: asyncio.Task[None] | None = None
+        self._deadline = 0.0
 
     @property
     def store(self) -> Store:
         return self.rag.store
 
     @property
-    def model_name(self) -> str:
-        return "hydra-rag"
+    def state(self) -> State:
+        return "stopping" if self.stopping.is_set() else self._state
 
     def engine(self, tenant: str, collection: str | None = None) -> HydraRAG:
         """The engine of a tenant's collection; cheap, nothing is loaded."""
@@ -102,7 +113,7 @@ class Services:
         from hydra_rag_api.server.recovery import recover
 
         recover(self.store)
-        self.state = "loading"
+        self._state = "loading"
         self._loader = threading.Thread(target=self._load, name="hydra-load", daemon=True)
         self._loader.start()
 
@@ -112,38 +123,41 @@ class Services:
             model.fingerprint  # noqa: B018 - computed once, here rather than in the first question
         except Exception:
             log.exception("the model could not be loaded")
-            self.state = "failed"
+            self._state = "failed"
             return
-        if self.state == "loading":
-            self.state = "ready"
+        self._state = "ready"
+        if not self.stopping.is_set():
             self.worker.start()
 
-    async def stop(self) -> None:
-        """Refuse new work, let answers end for a while, put ingest work back, close the engine."""
-        if self._stopped:
-            return
-        self._stopped = True
-        self.begin_stop()
-        deadline = time.monotonic() + self.settings.drain_seconds
-        while self.admission.running and time.monotonic() < deadline:
+    async def drain(self) -> None:
+        """Refuse new work, let answers end for a while, then cut them. A second call waits for the first."""
+        if self._drained is None:
+            self.stopping.set()
+            self.admission.close()
+            self.worker.stop(wait=0.0)
+            self._deadline = time.monotonic() + self.settings.drain_seconds
+            self._drained = asyncio.get_running_loop().create_task(self._drain())
+        await asyncio.shield(self._drained)
+
+    async def _drain(self) -> None:
+        while self.admission.running and time.monotonic() < self._deadline:
             await asyncio.sleep(0.05)
         for stream in list(self.streams):
             stream.set()
-        while self.admission.running and time.monotonic() < deadline + 3:
+        while self.admission.running and time.monotonic() < self._deadline + _CUT_SECONDS:
             await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        """:meth:`drain`, then end the threads and close the engine."""
+        await self.drain()
         await asyncio.to_thread(self._close)
 
-    def begin_stop(self) -> None:
-        """From now on the server is not ready and takes no questions. Safe to call again."""
-        self.state = "stopping"
-        self.stopping.set()
-        self.admission.close()
-
     def _close(self) -> None:
-        self.worker.stop()
+        # It was told when the drain began, and has as long for the page under way as answers have.
+        self.worker.stop(wait=max(_THREAD_SECONDS, self._deadline - time.monotonic()))
         self.threads.shutdown(wait=False, cancel_futures=True)
         if self._loader is not None:
-            self._loader.join(timeout=10)
+            self._loader.join(timeout=_THREAD_SECONDS)
         self.rag.close()
 
 

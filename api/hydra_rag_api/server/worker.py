@@ -51,15 +51,16 @@ class IngestWorker:
         """There may be work."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """Put the file under way back into the queue (its finished pages stay) and end the thread."""
+    def stop(self, wait: float) -> None:
+        """Put the file under way back into the queue (its finished pages stay) and end the thread, which gets
+        ``wait`` seconds for it. Safe to call again."""
         self._stopping = True
         with self._lock:
             if self._current is not None:
                 self._current[1].set()
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout=30)
+        if self._thread is not None and wait:
+            self._thread.join(timeout=wait)
 
     def cancel(self, job_ids: list[str]) -> None:
         """Stop the file under way when it is one of these. Queued ones are cancelled in SQL."""

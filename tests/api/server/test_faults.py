@@ -34,8 +34,8 @@ class Process:
         line = self.process.stdout.readline()
         assert line, "the server did not start"
         self.url: str = json.loads(line)["url"]
-        self.client = httpx2.Client(base_url=self.url, timeout=30)
-        until(lambda: self.client.get("/readyz").status_code == 200, 60)
+        self.client = httpx2.Client(base_url=self.url, timeout=120)
+        until(lambda: self.client.get("/readyz").status_code == 200, 240)
 
     def end(self, number: int = signal.SIGKILL) -> int:
         if self.process.poll() is None:
@@ -178,7 +178,7 @@ def test_ingest_goes_on_after_the_end_of_the_process(
     text = "\n\n".join(f"Paragraph {i} of a long text. " * 30 for i in range(60)).encode()
     job = server.upload("long.txt", text)
     queued = server.upload("last.txt", b"The last one")
-    until(lambda: server.client.get(f"/api/jobs/{job['job_id']}").json()["state"] == "running", 30)
+    until(lambda: server.client.get(f"/api/jobs/{job['job_id']}").json()["state"] == "running", 120)
     time.sleep(0.3)
     assert server.end(number) in (0, -signal.SIGKILL)
     if number == signal.SIGTERM:
@@ -208,7 +208,7 @@ def test_cancelled_ingest_leaves_nothing(start: Callable[..., Process]) -> None:
     text = "\n\n".join(f"Paragraph {i} of a long text. " * 30 for i in range(60)).encode()
     job, queued = server.upload("long.txt", text), server.upload("last.txt", b"The last one")
     path = f"/api/jobs/{job['job_id']}"
-    until(lambda: server.client.get(path).json()["state"] == "running", 30)
+    until(lambda: server.client.get(path).json()["state"] == "running", 120)
     assert server.client.delete(f"/api/jobs/{queued['job_id']}").json()["state"] == "cancelled"
     server.client.delete(path)
     assert wait_for(server.client, job["job_id"])["state"] == "cancelled"
