@@ -8,8 +8,8 @@ __all__ = ["fits_form", "wants_digits", "wants_name"]
 
 _DIGITS = re.compile(
     r"^\s*when\b|\bhow (many|much|long|far|old|tall|heavy|often|large|big|fast|deep|high|wide)\b"
-    r"|\b(what|which) (is|was|are|were)?\s*(the )?(?:[\w'’-]+ ){0,3}(date|number|price|amount|total|year|"
-    r"weight|telephone|phone|cost|percentage|fee|temperature|time|age|size|distance|length|width|height|depth|"
+    r"|\b(what|which) (?:(?:is|was|are|were) (?:[\w'’-]+ ){0,4}|(?:[\w'’-]+ )?)"
+    r"(date|number|price|amount|total|year|weight|telephone|phone|cost|percentage|fee|temperature|time|age|size|distance|length|width|height|depth|"
     r"share|proportion|rate|score|quantity|value|capacity|volume|power|voltage|pressure|speed|duration|code|"
     r"postcode|iban)\b",
     re.IGNORECASE,

@@ -9,6 +9,7 @@ repeats the query is a label: its value is meant.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
@@ -183,8 +184,8 @@ def _value_of(
     beside = rows[number][at + 1 : at + 2]
     under = _under(rows, label)
     alone = not beside and under is not None and len(rows[under.row]) > 1 and under is rows[under.row][0]
-    if under is not None and (under.prose or alone):  # the label is a heading
-        under = None
+    if under is not None and (under.prose or alone or _alike(label, under)):
+        under = None  # the label is a heading, or one of a list (E8, E9)
     options = [cell for cell in (*beside, under) if cell and not cell.told & label.told]
     bare = under is None and not any(cell.figures for cell in options)  # perhaps the name of a bar
     if bare or not any(fits_form(query, cell.text) for cell in options):
@@ -193,6 +194,15 @@ def _value_of(
         return (options[0] if options else None), None
     right, under = options
     return (under, right) if _stacked(rows, label, right, under, query) else (right, under)
+
+
+def _alike(one: Cell, other: Cell) -> bool:
+    """Whether two cells with figures have the same form (E8 and E9, two dates)."""
+    return one.figures and _form(one.text) == _form(other.text)
+
+
+def _form(text: str) -> str:
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", text))
 
 
 def _under(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
@@ -211,7 +221,8 @@ def _over(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
         for cell in row:
             middles = abs(cell.box.left + cell.box.right - label.box.left - label.box.right) / 2
             if cell.over(label) and (cell.prose or len(cell.text) > 1):
-                return cell if cell.figures and middles <= label.height and len(rows[label.row]) > 1 else None
+                figure = cell.figures and middles <= label.height and not _alike(label, cell)
+                return cell if figure and len(rows[label.row]) > 1 else None
     return None
 
 

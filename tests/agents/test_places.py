@@ -109,6 +109,11 @@ Utrecht           Freiburg
 Opened: 1945      Opened: 1979
 Visitors: 37      Visitors: 48
 """
+CODES = """
+Code     Meaning             What to do
+E8       tank full           empty the tank
+E9       filter blocked      clean the filter
+"""
 TASKS = """
 Task               Who                   Until
 Order tables       Bo Whitlock           1 May
@@ -137,6 +142,7 @@ Insurance          Maren Oduya           30 April
         (BARS, "What is the value for February?", "373 February"),
         (CARDS, "How many visitors did Utrecht have?", "Visitors: 37"),
         (CARDS, "When was the branch in Freiburg opened?", "Freiburg Opened: 1979"),
+        (CODES, "What does error code E8 mean?", "Code Meaning E8 tank full"),
         (TASKS, "Who prints the posters?", "Print posters Ida Castellanos"),
     ],
 )

@@ -48,6 +48,8 @@ def test_a_question_about_nothing_on_the_pages_leaves_little() -> None:
         ("Who signed the letter?", "439375", False),
         ("Which company is billed?", "Maple Works Ltd", True),
         ("What is the applicant's date of birth?", "Membership number", False),
+        ("At what time does it leave?", "platform", False),
+        ("What does error code E3 mean?", "sensor failure", True),
         ("What does E3 mean?", "sensor failure", True),
     ],
 )
