@@ -159,11 +159,12 @@ def finish(
     pages: int,
     error: tuple[str, str] | None,
 ) -> None:
+    """The end of a job. ``outcome``: ``indexed``, ``unchanged``, ``replaced``, ``failed``, ``cancelled``."""
     _set(
         store,
         job_id,
-        state="failed" if outcome == "failed" else "done",
-        outcome=outcome,
+        state=outcome if outcome in ("failed", "cancelled") else "done",
+        outcome=None if outcome == "cancelled" else outcome,
         document_id=document_id,
         pages_done=pages,
         pages_total=pages,

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hydra_rag.errors import CancelledError, HydraError
 
@@ -124,7 +124,7 @@ class IngestWorker:
             result = contextvars.copy_context().run(self._ingest, lease, job, stop)
         except CancelledError:
             if job.id in self._cancelled:
-                self._finish(job, None, ("cancelled", "The ingest was cancelled."), state="cancelled")
+                self._finish(job, None, ("cancelled", "The ingest was cancelled."), outcome="cancelled")
             else:
                 jobs.requeue(store, job.id)
         except HydraError as error:
@@ -178,8 +178,9 @@ class IngestWorker:
         result: IngestResult | None,
         error: tuple[str, str] | None,
         *,
-        state: str | None = None,
+        outcome: str = "failed",
     ) -> None:
+        """``outcome``: where there is no result."""
         from hydra_rag_indexing import jobs
 
         label = str(job.options.get("name") or os.path.basename(job.path))
@@ -188,26 +189,15 @@ class IngestWorker:
         jobs.finish(
             self._rag.store,
             job.id,
-            outcome=result.status if result is not None else "failed",
+            outcome=result.status if result is not None else outcome,
             document_id=result.document_id if result is not None else None,
             pages=result.pages if result is not None else 0,
             error=error,
         )
-        if state is not None:
-            _set_state(self._rag.store, job.id, state)
         if result is not None:
             self.on_result(result)
         if job.options.get("upload"):
             _forget_upload(Path(job.path))
-
-
-def _set_state(store: Any, job_id: str, state: str) -> None:
-    from sqlalchemy import update
-
-    from hydra_rag.store.models import JobRow
-
-    with store.write() as db:
-        db.execute(update(JobRow).where(JobRow.id == job_id).values(state=state, outcome=None))
 
 
 def _forget_upload(path: Path) -> None:
