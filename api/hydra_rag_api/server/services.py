@@ -29,8 +29,9 @@ __all__ = ["Services", "State"]
 log = logging.getLogger(__name__)
 State = Literal["starting", "loading", "ready", "failed", "stopping"]
 _MAX_ENGINES = 256
-#: What answers get to tell their clients that they were cut; what each thread gets to end.
-_CUT_SECONDS, _THREAD_SECONDS = 3.0, 5.0
+#: What answers get to tell their clients that they were cut; what the ingest gets to put its file back, and
+#: the loading of a model to end.
+_CUT_SECONDS, _INGEST_SECONDS, _LOAD_SECONDS = 3.0, 20.0, 5.0
 
 
 class Services:
@@ -154,10 +155,10 @@ class Services:
 
     def _close(self) -> None:
         # It was told when the drain began, and has as long for the page under way as answers have.
-        self.worker.stop(wait=max(_THREAD_SECONDS, self._deadline - time.monotonic()))
+        self.worker.stop(wait=max(_INGEST_SECONDS, self._deadline - time.monotonic()))
         self.threads.shutdown(wait=False, cancel_futures=True)
         if self._loader is not None:
-            self._loader.join(timeout=_THREAD_SECONDS)
+            self._loader.join(timeout=_LOAD_SECONDS)
         self.rag.close()
 
 
