@@ -24,7 +24,7 @@ __all__ = ["Chosen", "Scored", "Spans"]
 #: which one may begin.
 _LOOSE, _OPENING = ".,;:!?)]”\"'", "(“\"'#"
 #: How much the layout weighs beside the model, for the first word and for where the answer ends.
-_BEGIN, _END = 6.0, 3.0
+_BEGIN, _END = 10.0, 3.0
 #: Places to begin that are scored, and words that an answer has at most.
 _STARTS, _WORDS = 24, 12
 _LEAST, _REFUSAL = 1e-3, 0.5
