@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,11 +96,19 @@ def _check(store: Store) -> Checked:
 
 
 def _database(db: Session) -> Iterator[Problem]:
-    if db.get_bind().dialect.name != "sqlite":
+    bind = db.get_bind()
+    if bind.dialect.name != "sqlite":
         return
-    for (line,) in db.execute(text("PRAGMA integrity_check(20)")):
-        if line != "ok":
-            yield Problem("database", f"SQLite reports: {line}. Restore a backup of hydra.db.")
+    # On a connection of its own: one that has searched keeps parts of the text index, which another process
+    # may have written anew since, and would report those as damage.
+    path = bind.engine.url.database or ":memory:"
+    try:
+        with closing(sqlite3.connect(path)) as fresh:
+            lines = [line for (line,) in fresh.execute("PRAGMA integrity_check(20)") if line != "ok"]
+    except sqlite3.DatabaseError as error:
+        lines = [str(error)]
+    for line in lines:
+        yield Problem("database", f"SQLite reports: {line}. Restore a backup of hydra.db.")
     broken = db.execute(text("PRAGMA foreign_key_check")).fetchall()
     if broken:
         yield Problem("references", f"{len(broken)} rows refer to rows that do not exist.")

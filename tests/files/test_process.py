@@ -237,7 +237,7 @@ class Liar:
 )
 def test_nonsense_from_the_process_is_one_error(reply: bytes) -> None:
     parser = Parser.__new__(Parser)
-    parser.limits, parser.waited = Limits(), 0.0
+    parser.limits, parser.waited, parser._queued = Limits(), 0.0, 0.0
     parser.process = Liar(reply)  # type: ignore[assignment]
     with pytest.raises(FileError) as caught:
         parser.receive("testing")
