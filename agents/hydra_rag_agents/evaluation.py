@@ -184,7 +184,7 @@ class _Answers:
         for _ in reading:
             pass
         result = reading.result
-        refused = says_not_found(result.text) or result.confidence < profile.threshold
+        refused = says_not_found(result.text) or result.confidence < profile.threshold_for(text_layer)
         regions = evidence_regions(reader.embed(f"{asked.question} {result.text}"), vectors, top=1)
         record = {
             "kind": "answer",

@@ -122,15 +122,19 @@ class View:
     reflected: int = 0
     refused: tuple[Action, ...] = ()
 
-    @property
-    def threshold(self) -> float:
+    def threshold(self, printed: bool) -> float:
+        """Confidence that an answer needs; ``printed``: its page has a text layer to hold it against."""
         chosen = self.settings.threshold
-        return self.profile.threshold if chosen is None else chosen
+        return self.profile.threshold_for(printed) if chosen is None else chosen
 
     @property
     def best(self) -> int | None:
         """The judgement that would be told now: of those above the threshold the most confident."""
-        good = [(j.confidence, -i) for i, j in enumerate(self.judgements) if j.confidence >= self.threshold]
+        good = [
+            (j.confidence, -i)
+            for i, j in enumerate(self.judgements)
+            if j.confidence >= self.threshold(j.supported is not None)
+        ]
         return -max(good)[1] if good else None
 
     @property

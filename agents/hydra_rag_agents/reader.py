@@ -31,6 +31,7 @@ NANO = ReaderProfile(
     text_chars=400,
     max_new_tokens=48,
     threshold=0.25,
+    threshold_text=0.15,
     sure=0.9,
     bound=True,
     beside=False,

@@ -198,7 +198,8 @@ class ReaderProfile:
     """What a model can take. ``style`` decides prompts and whether pages share a prompt.
 
     ``image_tokens``: upper bound of visual tokens an image costs. ``text_chars``: characters of text
-    layer a prompt may carry (0: none). ``threshold``: confidence under which an answer is not given.
+    layer a prompt may carry (0: none). ``threshold``: confidence under which an answer is not given,
+    ``threshold_text``: the same where the page has a text layer (``None``: no other one).
     ``sure``: confidence of the first page's answer at which no further page is asked. ``bound``: answers
     are chosen among the runs of words that the page's text layer holds (models with one token a character).
     ``beside``: a crop is shown beside its page (models of one image a prompt see the crop alone).
@@ -213,6 +214,7 @@ class ReaderProfile:
     text_chars: int = 4000
     max_new_tokens: int = 256
     threshold: float = 0.2
+    threshold_text: float | None = None
     sure: float = 0.9
     bound: bool = False
     beside: bool = True
@@ -221,3 +223,7 @@ class ReaderProfile:
     context: tuple[float, float] = (0.0, 0.0)
     refusal_bias: float = 0.0
     refusal_bias_text: float = 0.0
+
+    def threshold_for(self, printed: bool) -> float:
+        """Confidence under which an answer is not given; ``printed``: from a page with a text layer."""
+        return self.threshold_text if printed and self.threshold_text is not None else self.threshold

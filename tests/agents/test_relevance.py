@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hydra_rag.lines import Line, group_lines
 from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.matching import find_answer
+from hydra_rag_agents.moves import Judgement, View
 from hydra_rag_agents.priors import line_priors
+from hydra_rag_agents.reader import NANO
 from hydra_rag_agents.relevance import Relevance
-from hydra_rag_agents.state import PageId
+from hydra_rag_agents.state import AskSettings, Budget, PageId
 from hydra_rag_agents.testing import words_of
 from hydra_rag_agents.text_context import choose_lines, content_tokens, said
 
@@ -119,3 +123,15 @@ def test_related_words_are_the_same_word() -> None:
 def test_a_value_two_lines_above_its_label_is_chosen_with_it() -> None:
     slide = "Milestones\n7 Feb   8 Apr\nO       O\nPilot   Training\nNotes about everything else"
     assert "7 Feb" in choose_lines(words_of(slide), "When is the pilot?", 40)
+
+
+def test_an_answer_from_a_text_layer_needs_its_own_confidence() -> None:
+    profile = replace(NANO, threshold=0.4, threshold_text=0.1)
+    assert (profile.threshold_for(printed=True), profile.threshold_for(printed=False)) == (0.1, 0.4)
+    assert replace(profile, threshold_text=None).threshold_for(printed=True) == 0.4
+    page = PageId("d", 1)
+    view = View(AskSettings(), profile, Budget())
+    read = replace(view, judgements=(Judgement(0, "a", 0.2, None, page, None),))
+    printed = replace(view, judgements=(Judgement(0, "a", 0.2, True, page, None),))
+    asked = replace(printed, settings=AskSettings(threshold=0.3))
+    assert (read.best, printed.best, asked.best) == (None, 0, None)
