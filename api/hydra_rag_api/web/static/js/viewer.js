@@ -55,8 +55,8 @@ class PageViewer extends HTMLElement {
     if (!same && !await this.stage.load(spot.document_id, spot.page, `Page ${spot.page} of ${name}`, page)) return;
     if (ticket !== this.#ticket) return;
     this.stage.mark(marks, spot.focus ?? 0);
+    // A new page lies fitted already; who has zoomed while its picture was loading stays there.
     if (marks.length && !spot.whole) this.stage.target(Boolean(same));
-    else if (!same) this.stage.fit(false);
     if (marks.length && !spot.quietly) announce(`${name}, page ${spot.page}: ${count(marks.length, "place")} marked.`);
     if (setting("heat-on") === "yes" && this.#spot.query) await this.#showHeat();
     else this.#hideHeat();
