@@ -12,7 +12,6 @@ from hydra_rag_indexing import codes, probe, snapshot, tuning
 from hydra_rag_indexing.segments import write_segment
 from hydra_rag_indexing.snapshot import PageRef, VectorIndex
 
-
 DIM = 32
 PAGES = 400
 
