@@ -1,7 +1,7 @@
 """Database engines with the settings that durability needs.
 
 SQLite: write-ahead log, ``synchronous=FULL``, foreign keys on, every write transaction begins with
-``BEGIN IMMEDIATE``. SQLite before 3.51.3 has a race that can corrupt a write-ahead log (two connections
+``BEGIN IMMEDIATE`` (on PostgreSQL: with an advisory lock, to the same effect). SQLite before 3.51.3 has a race that can corrupt a write-ahead log (two connections
 that write and checkpoint at the same instant); with such a library the rollback journal is used instead.
 """
 
@@ -35,6 +35,11 @@ _WAL_SAFE = (3, 51, 3)
 _WAL_SAFE_BACKPORTS = {(3, 50): 7, (3, 44): 6}
 
 BUSY_TIMEOUT_S = 20.0
+
+_BUSY = ("locked", "busy", "lock timeout", "could not serialize", "deadlock")
+
+#: PostgreSQL's advisory lock that every write transaction of a store holds (any number will do).
+_WRITE_LOCK = 0x68796472
 
 
 def wal_is_safe(version: tuple[int, ...]) -> bool:
@@ -112,9 +117,21 @@ def _postgres_engine(url: str) -> Engine:
         ) from None
     rest = url.split("://", 1)[1]
     # Readers of several statements (a hit and its confirmation) need one snapshot, as SQLite gives.
-    return create_engine(
+    engine = create_engine(
         f"postgresql+psycopg://{rest}", pool_pre_ping=True, isolation_level="REPEATABLE READ"
     )
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        if not connection.get_execution_options().get("hydra_write", False):
+            return
+        # One writer at a time, as SQLite has it: without, a removal beside an ingest ends one of the two
+        # ("could not serialize access"). READ COMMITTED, since a snapshot would be taken before the wait.
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{int(BUSY_TIMEOUT_S)}s'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
+
+    return engine
 
 
 @contextmanager
@@ -124,7 +141,7 @@ def translate_errors() -> Iterator[None]:
         yield
     except DBAPIError as error:
         text = str(error.orig).lower()
-        if "locked" in text or "busy" in text or "could not serialize" in text or "deadlock" in text:
+        if any(word in text for word in _BUSY):
             raise StoreBusyError("The store's database is busy: try again in a moment.") from error
         if "full" in text or "disk i/o" in text or "readonly" in text or "unable to open" in text:
             raise StoreError(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ from sqlalchemy import inspect, text
 
 import hydra_rag_migrations
 from hydra_rag.errors import StoreBusyError, UsageError
-from hydra_rag.store import Store
+from hydra_rag.store import Store, changes, meta
 from hydra_rag.store.engine import make_engine
 from hydra_rag.testing_fakes import FakeEmbedder
 from hydra_rag_indexing import jobs
@@ -146,3 +149,43 @@ def test_two_processes_see_each_other(store: Store, database: str, tmp_path: Pat
         assert other.search("x", k=50, mode="visual") == []
         collection(store).ingest(sources(tmp_path / "sources"))
         assert len(other.search("x", k=50, mode="visual")) == 6
+
+
+def test_writers_wait_for_each_other(store: Store, tmp_path: Path) -> None:
+    """An ingest goes on whatever is removed beside it; no change of either is lost."""
+    held = collection(store)
+    [gone, *_] = held.ingest(sources(tmp_path / "sources"))
+    assert gone.document_id is not None
+    began = threading.Event()
+
+    def slow() -> None:
+        with store.write() as db:
+            changes.remove_documents(db, store, "default", [str(gone.document_id)])
+            meta.bump(db)
+            began.set()
+            time.sleep(0.5)
+
+    before = store.generation()
+    with ThreadPoolExecutor() as pool:
+        removing = pool.submit(slow)
+        assert began.wait(20)
+        more = library.write_source(tmp_path / "more.txt", 1, 9, "beside")
+        assert [r.status for r in collection(store).ingest([more])] == ["indexed"]
+        removing.result()
+    assert store.generation() == before + 2
+    assert {d.document for d in held.documents()} == {"b.txt", "c.txt", "more.txt"}
+
+
+def test_a_writer_that_waits_too_long_is_told_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hydra_rag.store.engine.BUSY_TIMEOUT_S", 1.0)
+    with store.write() as db:
+        meta.bump(db)
+        with pytest.raises(StoreBusyError, match="busy"), store.write() as other:
+            meta.bump(other)
+
+
+def test_an_empty_database_is_made_by_one_of_many(store_dir: Path, database: str) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        for opened in [pool.submit(Store.open, store_dir, url=database) for _ in range(4)]:
+            with opened.result() as store:
+                assert store.generation() == 0
