@@ -1,8 +1,9 @@
 """Database engines with the settings that durability needs.
 
 SQLite: write-ahead log, ``synchronous=FULL``, foreign keys on, every write transaction begins with
-``BEGIN IMMEDIATE`` (on PostgreSQL: with an advisory lock, to the same effect). SQLite before 3.51.3 has a race that can corrupt a write-ahead log (two connections
-that write and checkpoint at the same instant); with such a library the rollback journal is used instead.
+``BEGIN IMMEDIATE``; PostgreSQL: every write transaction holds an advisory lock, to the same effect. SQLite
+before 3.51.3 has a race that can corrupt a write-ahead log (two connections that write and checkpoint at the
+same instant); with such a library the rollback journal is used instead.
 """
 
 from __future__ import annotations
