@@ -183,13 +183,17 @@ def batches(prompts: Sequence[Prompt], size: int) -> Iterable[list[int]]:
 def embed_steps(
     view: RetrievalView, answer: Any, cache: VisionCache, prompts: Sequence[Prompt], size: int, *, boxes: bool
 ) -> Generator[None, None, list[MultiVector]]:
-    """The slices of one embedding request: vision towers image by image, then one slice a batch."""
+    """The slices of one embedding request: vision towers image by image, then one slice a batch.
+
+    Pages (``boxes``) go through this view's own tower, which lets chats in between; the bits are the same.
+    """
     out: list[MultiVector | None] = [None] * len(prompts)
+    tower = view.tree if boxes else answer
     for members in batches(prompts, size):
         features = []
         for index in members:
             features.append(
-                [cache.features(answer, [image], view.device)[0] for image in prompts[index].images]
+                [cache.features(tower, [image], view.device)[0] for image in prompts[index].images]
             )
             yield
         vectors = view.forward_hidden([prompts[i] for i in members], features)

@@ -94,8 +94,9 @@ def decode_steps(
     random: RandomState,
     tell: Callable[[int, float], None],
     options: dict[str, Any],
-) -> Generator[None, None, Decoding]:
-    """The slices of one generation; ``tell`` hears every token as it is made.
+) -> Generator[bool, None, Decoding]:
+    """The slices of one generation; ``tell`` hears every token as it is made. Yields true: there is something
+    to show.
 
     ``inputs``: as for ``model.generate`` with one sequence. ``options``: its options. The random state is
     swapped in for each slice that may draw, never held across a ``yield``.
@@ -124,7 +125,7 @@ def decode_steps(
             done.token_ids.append(token)
             done.logprobs.append(logprob)
             tell(token, logprob)
-            yield
+            yield True
     finally:
         steps.close()
 

@@ -14,6 +14,7 @@ from hydra_rag import views
 from hydra_rag.backbones import Profile
 from hydra_rag.embedding import RetrievalView
 from hydra_rag.errors import AdapterError
+from hydra_rag.sliced import slice_attention
 
 __all__ = ["fresh_view", "load_view", "probe_attention"]
 
@@ -86,6 +87,8 @@ def probe_attention(view: RetrievalView) -> str:
 
 
 def _tree(base: Any, poll: Callable[[], object]) -> Any:
+    """The view's modules: here pages are embedded, which chats must not wait for."""
     tree = views.share_tree(base)
-    views.hook_layers(tree, poll)
+    views.hook_layers(tree, poll, halves=True)
+    slice_attention(tree, poll)
     return tree

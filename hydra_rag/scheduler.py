@@ -6,6 +6,10 @@ embedding) are kept alive by a guaranteed share of the device time. A bulk slice
 through the model), so :meth:`Scheduler.poll`, called before every layer, lets waiting chat slices run in
 between the layers of a bulk slice, and stops a cancelled job within one layer.
 
+Whoever waits for the first piece of an answer waits for as little as possible: a chat job keeps its turn
+until it has something to show, which it tells by yielding something true, and until then bulk work may fall
+behind its share a little. Answers that are being written take turns, a piece each.
+
 Context variables of the caller are carried into the job. An error, out of memory included, ends the one
 job that raised it.
 """
@@ -27,6 +31,11 @@ __all__ = ["STOP", "Job", "Kind", "Scheduler"]
 T = TypeVar("T")
 Kind = Literal["chat", "bulk"]
 WINDOW_SECONDS = 4.0
+#: Device time for which a chat job keeps its turn with nothing to show; then the others have theirs.
+TURN_SECONDS = 0.5
+#: Device time by which bulk work may be behind its share while somebody waits for a first piece. Well below
+#: its share of a window, so that a stream of short questions does not stop it.
+PATIENCE_SECONDS = 0.5
 #: A caller may set an event here: every job submitted in that context stops once the event is set, from
 #: whichever thread (a client that went away, a server that stops).
 STOP: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("hydra_stop", default=None)
@@ -35,10 +44,12 @@ STOP: contextvars.ContextVar[threading.Event | None] = contextvars.ContextVar("h
 class Job(Generic[T]):
     """One submitted request. Made by :meth:`Scheduler.submit`."""
 
-    def __init__(self, kind: Kind, steps: Callable[[], Generator[None, None, T]]) -> None:
+    def __init__(self, kind: Kind, steps: Callable[[], Generator[object, None, T]]) -> None:
         self.kind = kind
+        #: Whether its last slice had something to show, and whether any had.
+        self.gave, self.started = False, False
         self._steps = steps
-        self._generator: Generator[None, None, T] | None = None
+        self._generator: Generator[object, None, T] | None = None
         self._context = contextvars.copy_context()
         self._stop = STOP.get()
         self._future: Future[T] = Future()
@@ -75,7 +86,8 @@ class Job(Generic[T]):
                 raise CancelledError("the request was cancelled")
             if self._generator is None:
                 self._generator = self._steps()
-            self._context.run(next, self._generator)
+            self.gave = bool(self._context.run(next, self._generator))
+            self.started = self.started or self.gave
         except StopIteration as stop:
             self._finish(value=stop.value)
         except BaseException as error:
@@ -116,13 +128,14 @@ class Scheduler:
         self._ready: dict[Kind, deque[Job[Any]]] = {"chat": deque(), "bulk": deque()}
         self._busy: dict[Kind, float] = {"chat": 0.0, "bulk": 0.0}
         self._booked = 0.0
+        self._turn = 0.0
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._ident: int | None = None
         self._running: list[Job[Any]] = []
         self._closed = False
 
-    def submit(self, kind: Kind, steps: Callable[[], Generator[None, None, T]]) -> Job[T]:
+    def submit(self, kind: Kind, steps: Callable[[], Generator[object, None, T]]) -> Job[T]:
         """Queue a job. From inside a job it runs at once, to its end, as a part of that job."""
         job = Job(kind, steps)
         if threading.get_ident() == self._ident:
@@ -141,7 +154,7 @@ class Scheduler:
             self._wake.notify()
         return job
 
-    def run(self, kind: Kind, steps: Callable[[], Generator[None, None, T]]) -> T:
+    def run(self, kind: Kind, steps: Callable[[], Generator[object, None, T]]) -> T:
         """Submit and wait."""
         return self.submit(kind, steps).result()
 
@@ -177,8 +190,11 @@ class Scheduler:
         self._booked = now
 
     def _bulk_is_owed(self) -> bool:
-        total = self._busy["chat"] + self._busy["bulk"]
-        return self._busy["bulk"] < self._share * total
+        """Asked only while chat work waits."""
+        debt = self._share * (self._busy["chat"] + self._busy["bulk"]) - self._busy["bulk"]
+        with self._wake:
+            fresh = any(not job.started for job in self._ready["chat"])
+        return debt > (PATIENCE_SECONDS if fresh else 0.0)
 
     def _loop(self) -> None:
         self._ident = threading.get_ident()
@@ -201,6 +217,7 @@ class Scheduler:
         with self._wake:
             job = self._ready[kind].popleft()
         self._charge(self._running[-1].kind if self._running else None)
+        began = self._booked
         self._running.append(job)
         try:
             ended = job.step(self._convert)
@@ -208,7 +225,16 @@ class Scheduler:
             self._running.pop()
             self._charge(kind)
         if ended:
+            self._turn = 0.0
             self._places.release()
             return
+        keeps = False
+        if kind == "chat":
+            self._turn += self._booked - began
+            keeps = not job.gave and self._turn < TURN_SECONDS
+            self._turn = self._turn if keeps else 0.0
         with self._wake:
-            self._ready[kind].append(job)
+            if keeps:
+                self._ready[kind].appendleft(job)
+            else:
+                self._ready[kind].append(job)

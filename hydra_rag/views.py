@@ -65,14 +65,17 @@ def _share(source: nn.Module, tree: nn.Module) -> None:
         raise RuntimeError(f"tensors were not shared: {left[:3]}")
 
 
-def hook_layers(tree: Any, before: Callable[[], object]) -> None:
-    """Call ``before`` ahead of every vision block and decoder layer of a headless model."""
+def hook_layers(tree: Any, before: Callable[[], object], *, halves: bool = False) -> None:
+    """Call ``before`` ahead of every vision block and decoder layer of a headless model; with ``halves``
+    also inside each, ahead of its perceptron."""
 
     def hook(module: nn.Module, args: Any) -> None:
         before()
 
     for layer in (*tree.visual.blocks, *tree.language_model.layers):
         layer.register_forward_pre_hook(hook)
+        if halves:
+            layer.mlp.register_forward_pre_hook(hook)
 
 
 def unique_bytes(modules: Iterable[nn.Module]) -> int:
