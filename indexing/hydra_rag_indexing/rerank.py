@@ -76,9 +76,15 @@ def _gathered(table: PageTable, positions: IntArray, offsets: IntArray) -> torch
 
 
 def best_first(estimates: FloatArray, count: int, available: int) -> IntArray:
-    """The ``count`` positions with the highest estimates, best first, ties by position."""
+    """The ``count`` positions with the highest estimates, best first, ties by position.
+
+    ``available``: how many are finite. A larger ``count`` gives the same positions, and more after them.
+    """
     if count < available:
-        order = np.sort(np.argpartition(-estimates, count - 1)[:count])
+        last = np.partition(estimates, len(estimates) - count)[len(estimates) - count]
+        above = np.flatnonzero(estimates > last)
+        level = np.flatnonzero(estimates == last)[: count - len(above)]
+        order = np.concatenate([above, level])
     else:
         order = np.flatnonzero(np.isfinite(estimates))
     best: IntArray = order[np.argsort(-estimates[order], kind="stable")]

@@ -12,6 +12,7 @@ import pytest
 from hydra_rag_indexing.page_lists import PageLists
 from hydra_rag_indexing.postings import Lists
 from hydra_rag_indexing.probe import Probe, quantised
+from hydra_rag_indexing.rerank import best_first
 from hydra_rag_indexing.snapshot import PageRef, VectorIndex
 from tests.search.made_collections import (
     DIM,
@@ -46,6 +47,29 @@ def test_all_pages_as_candidates_is_brute_force(
         assert index.search(query, 20) == index.search(query, 20, exhaustive=True)
     for query in made_queries():
         assert len(index.search(query, 1000)) == PAGES
+
+
+def test_pages_that_are_alike_are_found_once_each(tmp_path: Path, small: None) -> None:
+    """Blank pages have the same estimate: where the first batch ends among them the second goes on."""
+    pages = made_pages(100)
+    refs = put_pages(tmp_path, [pages[n // 4] if n % 4 == 0 else pages[1] for n in range(PAGES)])
+    index = VectorIndex.build(tmp_path, refs, DIM)
+    index = index._with(PageLists.train(index._table))
+    assert index._stage is not None
+    query = pages[1][:6].astype(np.float32)
+    for first in (7, 20, 60):
+        index._stage = index._stage.tuned(candidates=first, caution=1e9, stretch=3.0)
+        assert index.search(query, 10) == index.search(query, 10, exhaustive=True)
+
+
+def test_best_first_of_more_goes_on_where_less_ended() -> None:
+    estimates = np.random.default_rng(0).integers(0, 5, 300).astype(np.float32)
+    estimates[::7] = -np.inf
+    finite = int(np.isfinite(estimates).sum())
+    whole = best_first(estimates, PAGES, finite)
+    assert len(whole) == finite
+    for count in range(1, finite):
+        assert np.array_equal(best_first(estimates, count, finite), whole[:count])
 
 
 def test_estimates_equal_a_plain_loop(built: tuple[VectorIndex, list[PageRef]]) -> None:
