@@ -21,6 +21,8 @@ __all__ = ["RemoteSource"]
 
 #: Documents that one request of the server may be limited to.
 MAX_DOCUMENTS = 100
+#: Entries of a list that the server gives at once.
+MOST_LISTED = 1000
 
 
 class RemoteSource:
@@ -66,8 +68,14 @@ class RemoteSource:
         return found_pages(hits, lambda d, p: self._view(d, p, known), stop)
 
     def documents(self) -> list[dict[str, Any]]:
-        listed: list[dict[str, Any]] = self._json("GET", "/api/documents")["documents"]
-        return listed
+        listed: list[dict[str, Any]] = []
+        place: dict[str, Any] = {"limit": MOST_LISTED}
+        while True:
+            part = self._json("GET", "/api/documents", params=place)
+            listed += part["documents"]
+            if not part.get("has_more") or not part["documents"]:
+                return listed
+            place["after"] = part["documents"][-1]["document_id"]
 
     def page(self, document_id: str, page: int) -> PageView:
         return self._view(document_id, page, {})

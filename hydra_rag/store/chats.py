@@ -52,16 +52,28 @@ def get_session(store: Store, tenant: str, session_id: str) -> ChatSession:
         return _session(_session_row(db, tenant, session_id), _count(db, tenant, session_id))
 
 
-def list_sessions(store: Store, tenant: str) -> list[ChatSession]:
-    """Newest first."""
+def list_sessions(
+    store: Store,
+    tenant: str,
+    *,
+    collection: str | None = None,
+    limit: int | None = None,
+    after: str | None = None,
+) -> list[ChatSession]:
+    """Newest first. ``limit``: the first so many; ``after``: of those behind the session of this id, which
+    may be gone."""
     count = (
         select(func.count())
         .where(TurnRow.session_id == SessionRow.id, TurnRow.tenant == tenant)
         .scalar_subquery()
     )
     query = select(SessionRow, count).where(SessionRow.tenant == tenant).order_by(SessionRow.id.desc())
+    if collection is not None:
+        query = query.where(SessionRow.collection == collection)
+    if after is not None:
+        query = query.where(SessionRow.id < after)
     with store.session() as db:
-        return [_session(row, turns) for row, turns in db.execute(query)]
+        return [_session(row, turns) for row, turns in db.execute(query.limit(limit))]
 
 
 def remove_session(store: Store, tenant: str, session_id: str) -> None:
@@ -158,12 +170,21 @@ def get_turn(store: Store, tenant: str, turn_id: str) -> Turn:
         return _load_turn(db, _turn_row(db, tenant, turn_id))
 
 
-def list_turns(store: Store, tenant: str, session_id: str) -> list[Turn]:
-    """In the order they were asked."""
+def list_turns(
+    store: Store, tenant: str, session_id: str, *, limit: int | None = None, before: str | None = None
+) -> list[Turn]:
+    """In the order they were asked. ``limit``: the last so many; ``before``: of those that were asked before
+    the turn of this id (none when the session has no such turn)."""
     query = select(TurnRow).where(TurnRow.tenant == tenant, TurnRow.session_id == session_id)
+    if before is not None:
+        place = select(TurnRow.position).where(
+            TurnRow.tenant == tenant, TurnRow.session_id == session_id, TurnRow.id == before
+        )
+        query = query.where(TurnRow.position < place.scalar_subquery())
     with store.session() as db:
         _session_row(db, tenant, session_id)
-        return [_load_turn(db, row) for row in db.scalars(query.order_by(TurnRow.position))]
+        rows = db.scalars(query.order_by(TurnRow.position.desc()).limit(limit)).all()
+        return [_load_turn(db, row) for row in reversed(rows)]
 
 
 def interrupt_running(store: Store, tenant: str, *, session_id: str | None = None) -> int:

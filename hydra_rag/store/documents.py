@@ -56,9 +56,16 @@ def list_collections(store: Store, tenant: str) -> list[CollectionInfo]:
 
 
 def list_documents(
-    store: Store, tenant: str, collection: str, *, status: str | None = None
+    store: Store,
+    tenant: str,
+    collection: str,
+    *,
+    status: str | None = None,
+    limit: int | None = None,
+    after: str | None = None,
 ) -> list[DocumentInfo]:
-    """In the order they were added. ``status``: ``"ready"`` or ``"working"`` only."""
+    """In the order they were added. ``status``: ``"ready"`` or ``"working"`` only. ``limit``: the first so
+    many; ``after``: of those that were added after the document of this id, which may be gone."""
     query = (
         select(DocumentRow, _stored_pages())
         .where(DocumentRow.tenant == tenant, DocumentRow.collection == collection)
@@ -66,8 +73,10 @@ def list_documents(
     )
     if status is not None:
         query = query.where(DocumentRow.state == status)
+    if after is not None:
+        query = query.where(DocumentRow.id > after)
     with store.session() as db:
-        return [document_info(row, pages) for row, pages in db.execute(query)]
+        return [document_info(row, pages) for row, pages in db.execute(query.limit(limit))]
 
 
 def get_document(store: Store, tenant: str, collection: str, document_id: str) -> DocumentInfo:

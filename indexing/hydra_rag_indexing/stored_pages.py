@@ -25,9 +25,10 @@ class StoredPages:
     def __init__(self, store: Store, tenant: str, name: str) -> None:
         self.store, self.tenant, self.name = store, tenant, name
 
-    def documents(self) -> list[DocumentInfo]:
-        """All documents, also those still being ingested (``status`` ``"working"``)."""
-        return documents.list_documents(self.store, self.tenant, self.name)
+    def documents(self, *, limit: int | None = None, after: str | None = None) -> list[DocumentInfo]:
+        """Documents in the order they were added, also those still being ingested (``status``
+        ``"working"``): all of them, or the first ``limit`` behind the one of the id ``after``."""
+        return documents.list_documents(self.store, self.tenant, self.name, limit=limit, after=after)
 
     def document(self, document_id: str) -> DocumentInfo:
         """One document with its pages in ``page_list``. Raises :class:`NotFoundError`."""

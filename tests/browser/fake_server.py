@@ -69,9 +69,15 @@ def make_app(world: World, pause: float = 0.0) -> FastAPI:
             "status": "ready",
         }
 
+    def part(entries: list[Any], key: str, after: str | None) -> tuple[list[Any], bool]:
+        ids = [entry[key] for entry in entries]
+        rest = entries if after is None else entries[ids.index(after) + 1 :]
+        return rest[: world.part], len(rest) > world.part
+
     @app.get("/api/documents")
-    def documents() -> Any:
-        return {"documents": list(world.documents.values())}
+    def documents(after: str | None = None) -> Any:
+        found, more = part(list(world.documents.values()), "document_id", after)
+        return {"documents": found, "has_more": more}
 
     @app.get("/api/documents/{document_id}")
     def document(document_id: str) -> Any:
@@ -282,20 +288,18 @@ def make_app(world: World, pause: float = 0.0) -> FastAPI:
         return {**session, "turns": len(session["turns"])}
 
     @app.get("/api/sessions")
-    def sessions() -> Any:
-        return {
-            "sessions": [
-                session_json(s)
-                for s in sorted(world.sessions.values(), key=lambda s: s["updated"], reverse=True)
-            ]
-        }
+    def sessions(after: str | None = None) -> Any:
+        newest = sorted(world.sessions.values(), key=lambda s: s["updated"], reverse=True)
+        found, more = part([session_json(s) for s in newest], "session_id", after)
+        return {"sessions": found, "has_more": more}
 
     @app.get("/api/sessions/{session_id}")
-    def session_(session_id: str) -> Any:
+    def session_(session_id: str, before: str | None = None) -> Any:
         if session_id not in world.sessions:
             return problem(404, "There is no such session.")
-        found = world.sessions[session_id]
-        return {"session": session_json(found), "turns": found["turns"]}
+        session = world.sessions[session_id]
+        found, more = part(session["turns"][::-1], "turn_id", before)
+        return {"session": session_json(session), "turns": found[::-1], "has_more": more}
 
     @app.patch("/api/sessions/{session_id}")
     async def rename(session_id: str, request: Request) -> Any:

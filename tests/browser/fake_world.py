@@ -52,6 +52,8 @@ class World:
         self.closed_early = 0
         self.key: str | None = None
         self.number = 0
+        #: Entries of one part of a list.
+        self.part = 100
 
     def id(self) -> str:
         self.number += 1

@@ -236,6 +236,44 @@ def test_sessions_rename_open_and_remove(page: Any, world: World) -> None:
     assert [session["title"] for session in world.sessions.values()] == ["second question"]
 
 
+def test_lists_that_come_in_parts_are_shown_whole(
+    open_page: Callable[..., Any], site: str, world: World
+) -> None:
+    world.part = 3
+    for number in range(7):
+        world.add(f"paper-{number}.pdf", pages=1)
+    page = open_page(site)
+    until(page, "document.querySelectorAll('.doc-row').length === 9")
+    for number in range(5):
+        answered(page, f"question {number}")
+    page.reload()
+    until(page, "document.querySelectorAll('chat-turn').length === 3")
+    page.get_by_role("button", name="Earlier questions").click()
+    until(page, "document.querySelectorAll('chat-turn').length === 5")
+    asked = page.locator("chat-turn .question").all_inner_texts()
+    assert [text.strip()[-1] for text in asked] == list("01234")
+    assert page.get_by_role("button", name="Earlier questions").count() == 0
+
+
+def test_older_conversations_are_fetched(open_page: Callable[..., Any], site: str, world: World) -> None:
+    world.part = 10
+    for number in range(12):
+        key, stamp = world.id(), f"2026-01-{number + 1:02d}T10:00:00+00:00"
+        world.sessions[key] = {
+            "session_id": key, "title": f"talk {number}", "collection": "default", "turns": [],
+            "created": stamp, "updated": stamp,
+        }  # fmt: skip
+    page = open_page(site)
+    rows = page.locator("session-list .row")
+    page.get_by_role("button", name="Show more").click()
+    assert rows.count() == 10
+    page.get_by_role("button", name="Older ones").click()
+    until(page, "document.querySelectorAll('session-list .row').length === 12")
+    assert page.get_by_role("button", name="Older ones").count() == 0
+    page.get_by_role("button", name="Show fewer").click()
+    assert rows.count() == 8
+
+
 def test_feedback(page: Any, world: World) -> None:
     turn = answered(page)
     turn.get_by_role("button", name="Bad answer").click()

@@ -50,17 +50,15 @@ def jobs_of(store: Store, tenant: str, collection: str, states: Sequence[str]) -
     return [row for row in rows if row.options.get("upload")]
 
 
-def list_batches(store: Store, tenant: str, limit: int) -> list[dict[str, Any]]:
-    """The newest jobs first."""
-    newest = (
-        select(JobRow.batch)
-        .where(JobRow.tenant == tenant)
-        .group_by(JobRow.batch)
-        .order_by(func.max(JobRow.id).desc())
-        .limit(limit)
-    )
+def list_batches(store: Store, tenant: str, limit: int, after: str | None = None) -> list[dict[str, Any]]:
+    """The newest ``limit`` jobs first; ``after``: of those that are older than the job of this id."""
+    last = func.max(JobRow.id)
+    newest = select(JobRow.batch).where(JobRow.tenant == tenant).group_by(JobRow.batch)
+    if after is not None:
+        place = select(last).where(JobRow.tenant == tenant, JobRow.batch == after)
+        newest = newest.having(last < place.scalar_subquery())
     with store.session() as db:
-        ids = list(db.scalars(newest))
+        ids = list(db.scalars(newest.order_by(last.desc()).limit(limit)))
     return [batch_json(job_id, read_batch(store, tenant, job_id)) for job_id in ids]
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 __all__ = [
-    "Booked", "Bool", "DataUri", "DocumentId", "Engine", "Id", "Int", "JobId", "Number", "PageNumber",
-    "Served", "SessionId", "Text", "TurnId", "Who", "decode_image", "decode_images",
+    "After", "Booked", "Bool", "DataUri", "DocumentId", "Engine", "Id", "Int", "JobId", "Number",
+    "PageNumber", "Served", "SessionId", "Text", "TurnId", "Who", "decode_image", "decode_images",
 ]  # fmt: skip
 
 ID = r"^[0-9A-HJKMNP-TV-Z]{26}$"
@@ -96,6 +96,8 @@ DocumentId = Annotated[str, Path(pattern=ID, description="A document's id.")]
 SessionId = Annotated[str, Path(pattern=ID, description="A session's id.")]
 TurnId = Annotated[str, Path(pattern=ID, description="A turn's id.")]
 JobId = Annotated[str, Path(pattern=ID, description="An ingest job's id.")]
+#: Where a list goes on. The entry itself may be gone by then; an id that never was ends the list.
+After = Annotated[str | None, Query(pattern=ID, description="Id of the last entry of the part before.")]
 PageNumber = Annotated[int, Path(ge=1, le=1_000_000, description="Page number, counted from 1.")]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import anyio
-from fastapi import APIRouter, File, Header, Response, UploadFile
+from fastapi import APIRouter, File, Header, Query, Response, UploadFile
 from fastapi.responses import StreamingResponse
 
 from hydra_rag.errors import NotFoundError
@@ -13,7 +13,7 @@ from hydra_rag.store.ids import new_id
 from hydra_rag.store.records import DocumentInfo
 from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_api.server import batches
-from hydra_rag_api.server.deps import DocumentId, Engine, Served, Who
+from hydra_rag_api.server.deps import After, DocumentId, Engine, Served, Who
 from hydra_rag_api.server.errors import ApiError
 from hydra_rag_api.server.guard import Principal
 from hydra_rag_api.server.schemas import DocumentList, DocumentPages, Job
@@ -102,9 +102,16 @@ def _store(
     return batches.batch_json(job_id, batches.read_batch(store, tenant, job_id))
 
 
-@router.get("", response_model=DocumentList, summary="List documents")
-def list_documents(engine: Engine) -> dict[str, Any]:
-    return {"documents": [document_json(info) for info in engine.documents]}
+@router.get("", response_model=DocumentList, summary="Documents, in the order they were added")
+def list_documents(
+    engine: Engine, limit: Annotated[int, Query(ge=1, le=1000)] = 100, after: After = None
+) -> dict[str, Any]:
+    """`has_more`: there are others behind these; ask for them with `after`, the last id of this part."""
+    found = engine.collection.documents(limit=limit + 1, after=after)
+    return {
+        "documents": [document_json(info) for info in found[:limit]],
+        "has_more": len(found) > limit,
+    }
 
 
 @router.get("/{document_id}", response_model=DocumentPages, summary="A document and its pages")

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
 
 from hydra_rag_api.server import batches
-from hydra_rag_api.server.deps import JobId, Served, Who
+from hydra_rag_api.server.deps import After, JobId, Served, Who
 from hydra_rag_api.server.schemas import Job, JobList
 from hydra_rag_api.server.services import Services
 from hydra_rag_api.server.sse import SCHEMA, EventStream, event
@@ -28,8 +28,12 @@ _ENDED = ("succeeded", "failed", "cancelled")
 
 
 @router.get("", response_model=JobList, summary="The newest jobs")
-def list_jobs(services: Served, who: Who, limit: Annotated[int, Query(ge=1, le=100)] = 20) -> dict[str, Any]:
-    return {"jobs": batches.list_batches(services.store, who.tenant, limit)}
+def list_jobs(
+    services: Served, who: Who, limit: Annotated[int, Query(ge=1, le=100)] = 20, after: After = None
+) -> dict[str, Any]:
+    """`has_more`: there are older ones; ask for them with `after`, the last id of this part."""
+    found = batches.list_batches(services.store, who.tenant, limit + 1, after)
+    return {"jobs": found[:limit], "has_more": len(found) > limit}
 
 
 @router.get("/{job_id}", response_model=Job, summary="How far a job is")

@@ -17,7 +17,7 @@ from hydra_rag.store.records import Turn as StoredTurn
 from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_agents.history import session_json, turn_json
 from hydra_rag_api.server.asking import in_thread
-from hydra_rag_api.server.deps import Engine, Served, SessionId, TurnId
+from hydra_rag_api.server.deps import ID, After, Engine, Served, SessionId, TurnId
 from hydra_rag_api.server.schemas import (
     FeedbackRequest,
     Session,
@@ -53,17 +53,34 @@ def _session(engine: HydraRAG, session_id: str) -> dict[str, Any]:
 
 
 @router.get("/sessions", response_model=SessionList, summary="Sessions, newest first")
-def list_sessions(engine: Engine, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> dict[str, Any]:
-    mine = [s for s in engine.sessions if s.collection == engine.collection_name]
-    return {"sessions": [session_json(session) for session in mine[:limit]]}
+def list_sessions(
+    engine: Engine, limit: Annotated[int, Query(ge=1, le=500)] = 100, after: After = None
+) -> dict[str, Any]:
+    """`has_more`: there are older ones; ask for them with `after`, the last id of this part."""
+    found = chats.list_sessions(
+        engine.store, engine.tenant, collection=engine.collection_name, limit=limit + 1, after=after
+    )
+    return {
+        "sessions": [session_json(session) for session in found[:limit]],
+        "has_more": len(found) > limit,
+    }
 
 
 @router.get("/sessions/{session_id}", response_model=SessionDetail, summary="A session with its turns")
-def show_session(engine: Engine, session_id: SessionId) -> dict[str, Any]:
+def show_session(
+    engine: Engine,
+    session_id: SessionId,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    before: Annotated[str | None, Query(pattern=ID, description="Id of the first turn known.")] = None,
+) -> dict[str, Any]:
+    """The last turns, in the order they were asked. `has_more`: there are turns before these; ask for them
+    with `before`, the first id of this part."""
     session = _session(engine, session_id)
+    found = chats.list_turns(engine.store, engine.tenant, session_id, limit=limit + 1, before=before)
     return {
         "session": session,
-        "turns": [_turn(engine, turn) for turn in engine.conversation.turns(session_id)],
+        "turns": [_turn(engine, turn) for turn in found[-limit:]],
+        "has_more": len(found) > limit,
     }
 
 
@@ -110,7 +127,11 @@ async def replay(
     },
 )
 def export(engine: Engine, session_id: SessionId, format: Literal["json", "markdown"] = "json") -> Response:
-    data = show_session(engine, session_id)
+    session = _session(engine, session_id)
+    data = {
+        "session": session,
+        "turns": [_turn(engine, turn) for turn in engine.conversation.turns(session_id)],
+    }
     headers = {"Content-Disposition": f'attachment; filename="session-{session_id}.{_ENDINGS[format]}"'}
     if format == "json":
         return JSONResponse(data, headers=headers)

@@ -77,6 +77,7 @@ class Job(BaseModel):
 
 class JobList(BaseModel):
     jobs: list[Job]
+    has_more: bool
 
 
 class Document(BaseModel):
@@ -91,6 +92,7 @@ class Document(BaseModel):
 
 class DocumentList(BaseModel):
     documents: list[Document]
+    has_more: bool
 
 
 class PageInfo(BaseModel):
@@ -246,11 +248,15 @@ class Session(BaseModel):
 
 class SessionList(BaseModel):
     sessions: list[Session]
+    has_more: bool
 
 
 class SessionDetail(BaseModel):
+    """``has_more``: the session has turns before these."""
+
     session: Session
     turns: list[Turn]
+    has_more: bool
 
 
 class SessionPatch(_In):

@@ -133,8 +133,11 @@ def test_responses_and_conversation_state(official: openai.OpenAI) -> None:
     assert second.conversation.id == first.conversation.id
     stored = official.responses.retrieve(second.id)
     assert stored.output_text == second.output_text
-    items = official.conversations.items.list(first.conversation.id)
+    items = official.conversations.items.list(first.conversation.id, order="asc")
     assert [item.role for item in items.data] == ["user", "assistant"] * 2  # type: ignore[union-attr]
+    parts = official.conversations.items.list(first.conversation.id, limit=3)
+    assert parts.has_more
+    assert [item.id for item in parts] == [item.id for item in items.data[::-1]]
 
     # Going on from the first answer leaves the thread that has moved on alone.
     third = official.responses.create(model="hydra-rag", input="And when?", previous_response_id=first.id)

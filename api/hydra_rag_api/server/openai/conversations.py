@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 
@@ -17,6 +17,7 @@ from hydra_rag_api.server.deps import ID, Engine
 from hydra_rag_api.server.errors import ApiError
 from hydra_rag_api.server.openai.annotations import file_citations, ulid_of
 from hydra_rag_api.server.openai.chat import Metadata
+from hydra_rag_api.server.openai.files import After, Order, page_of_list
 
 __all__ = ["router"]
 
@@ -74,7 +75,13 @@ def remove(engine: Engine, conversation_id: ConversationId) -> Response:
 
 
 @router.get("/{conversation_id}/items", summary="What was said", responses=OBJECT)
-def items(engine: Engine, conversation_id: ConversationId) -> Response:
+def items(
+    engine: Engine,
+    conversation_id: ConversationId,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: After = None,
+    order: Order = "desc",
+) -> Response:
     found = _find(engine, conversation_id)
     out: list[dict[str, Any]] = []
     for turn in engine.conversation.turns(found.session_id):
@@ -85,15 +92,7 @@ def items(engine: Engine, conversation_id: ConversationId) -> Response:
             notes = file_citations(turn.answer, cited)
             part = {"type": "output_text", "text": turn.answer, "annotations": notes, "logprobs": []}
             out.append(_message(f"msg_{turn.turn_id}", "assistant", [part]))
-    return JSONResponse(
-        {
-            "object": "list",
-            "data": out,
-            "first_id": out[0]["id"] if out else None,
-            "last_id": out[-1]["id"] if out else None,
-            "has_more": False,
-        }
-    )
+    return JSONResponse(page_of_list(out, limit, after, order))
 
 
 def _message(item_id: str, role: str, content: list[dict[str, Any]]) -> dict[str, Any]:

@@ -76,7 +76,22 @@ async function* stream(path, options) {
   }
 }
 
-export const documents = async () => (await json("api/documents")).documents;
+const some = (path, asked) => {
+  const given = Object.entries(asked).filter(([, value]) => value !== null);
+  return json(given.length ? `${path}?${new URLSearchParams(given)}` : path);
+};
+
+/** All of them; the server gives a thousand at a time. */
+export async function documents() {
+  const found = [];
+  for (let more = true; more;) {
+    const part = await some("api/documents", { limit: 1000, after: found.at(-1)?.document_id ?? null });
+    found.push(...part.documents);
+    more = part.has_more && part.documents.length > 0;
+  }
+  return found;
+}
+
 /** Its pages are in `page_list`: {page, width, height, label, has_text}. */
 export const document_ = (document) => json(`api/documents/${id(document)}`);
 export const removeDocument = (document) => call(`api/documents/${id(document)}`, { method: "DELETE" });
@@ -115,8 +130,10 @@ export const search = (query, k, mode) => json("api/search", send("POST", { quer
 /** A question, as events: started, delta, step, answer, then done or error. Aborting stops the model. */
 export const ask = (question, signal) => stream("api/ask", { ...send("POST", question), signal });
 
-export const sessions = async () => (await json("api/sessions")).sessions;
-export const session = (session_id) => json(`api/sessions/${id(session_id)}`);
+/** {sessions, has_more}: the newest, or those behind the session `after`. */
+export const sessions = (after = null) => some("api/sessions", { after });
+/** {session, turns, has_more}: the last turns, or those before the turn `before`. */
+export const session = (session_id, before = null) => some(`api/sessions/${id(session_id)}`, { before });
 export const renameSession = (session_id, title) => json(`api/sessions/${id(session_id)}`, send("PATCH", { title }));
 export const removeSession = (session_id) => call(`api/sessions/${id(session_id)}`, { method: "DELETE" });
 

@@ -8,6 +8,8 @@ import { marksOf } from "./trace.js";
 
 const SHOWN = 60;
 const FEW = 3;
+/** Documents at a time. */
+const SHELVES = 60;
 
 const range = (from, to) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
 const spotOf = ({ document_id, document }, page) => ({ document_id, document, page });
@@ -33,12 +35,24 @@ class PageBrowser extends HTMLElement {
       this.room.replaceChildren(el("div", { class: "desk-empty" }, icon("page", ""), el("p", { text: "Pages of your documents lie here, and the place an answer was read from." })));
       return;
     }
+    this.room.replaceChildren();
+    this.#lay(shelves);
+  }
+
+  /** Some documents, and a button for the others. */
+  #lay(shelves) {
+    const now = shelves.slice(0, SHELVES);
+    const later = shelves.slice(SHELVES);
     // Short documents share a shelf, so that they do not waste a row each.
-    const short = shelves.filter((one) => one.pages <= FEW);
+    const short = now.filter((one) => one.pages <= FEW);
     const together = el("div", { class: "sheets" }, ...short.flatMap((one) =>
       range(1, one.pages).map((page) => this.#sheet(spotOf(one, page), one.pages > 1 ? `${one.document} · ${page}` : one.document))));
-    this.room.replaceChildren(...(short.length ? [together] : []),
-      ...shelves.filter((one) => one.pages > FEW).map((one) => this.#shelf(one)));
+    this.room.append(...(short.length ? [together] : []),
+      ...now.filter((one) => one.pages > FEW).map((one) => this.#shelf(one)));
+    if (later.length) {
+      const button = el("button", { type: "button", class: "button", text: count(later.length, "more document"), onclick: () => { button.remove(); this.#lay(later); } });
+      this.room.append(button);
+    }
   }
 
   #shelf(one) {

@@ -7,6 +7,8 @@ import { documents, emit, on } from "./state.js";
 
 /** From so many documents on there is a field to find one by its name. */
 const MANY = 12;
+/** Rows at a time; the others are found by name. */
+const ROWS = 200;
 
 class DocumentList extends HTMLElement {
   connectedCallback() {
@@ -29,7 +31,6 @@ class DocumentList extends HTMLElement {
       const found = await api.documents();
       documents.clear();
       for (const one of found) documents.set(one.document_id, one);
-      this.list.replaceChildren(...found.map((one) => this.#row(one)));
       this.filter.hidden = found.length < MANY;
       this.#sift();
       emit("documents");
@@ -41,18 +42,17 @@ class DocumentList extends HTMLElement {
   /** Only documents whose names hold all words of the filter. */
   #sift() {
     const words = this.filter.hidden ? [] : plain(this.filter.value).split(/\s+/);
-    let left = 0;
-    for (const row of this.list.querySelectorAll(".doc-row")) {
-      row.hidden = !words.every((word) => plain(row.dataset.name).includes(word));
-      left += row.hidden ? 0 : 1;
-    }
-    this.list.querySelector(".rail-empty")?.remove();
-    if (!left && words.some(Boolean)) this.list.append(el("li", { class: "rail-empty", text: "No document has that in its name." }));
+    const fit = [...documents.values()].filter((one) => words.every((word) => plain(one.document).includes(word)));
+    const rows = fit.slice(0, ROWS).map((one) => this.#row(one));
+    const rest = fit.length - rows.length;
+    if (rest) rows.push(el("li", { class: "rail-empty", text: `${count(rest, "more document")}: find them by name.` }));
+    if (!fit.length && words.some(Boolean)) rows.push(el("li", { class: "rail-empty", text: "No document has that in its name." }));
+    this.list.replaceChildren(...rows);
   }
 
   #row(one) {
     const note = one.status === "ready" ? `${count(one.pages, "page")} · ${size(one.bytes)}` : `${one.status}…`;
-    const row = el("li", { class: "row doc-row", "data-name": one.document });
+    const row = el("li", { class: "row doc-row" });
     const more = iconButton("more", `More about: ${one.document}`, () => menu(more, [
       { icon: "search", text: "Ask only this one", run: () => emit("scope", one.document_id) },
       { icon: "bin", text: "Remove", bad: true, run: () => this.#remove(one) },

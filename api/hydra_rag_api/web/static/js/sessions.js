@@ -11,6 +11,7 @@ class SessionList extends HTMLElement {
   #current = null;
   #sessions = [];
   #all = false;
+  #older = false;
 
   connectedCallback() {
     this.list = el("div");
@@ -23,11 +24,26 @@ class SessionList extends HTMLElement {
 
   async load() {
     try {
-      this.#sessions = await api.sessions();
+      const found = await api.sessions();
+      this.#sessions = found.sessions;
+      this.#older = found.has_more;
       this.#draw();
     } catch (error) {
       this.list.replaceChildren(el("p", { class: "rail-empty", text: error.message }));
     }
+  }
+
+  async #fetchOlder() {
+    const last = this.#sessions.length;
+    try {
+      const found = await api.sessions(this.#sessions.at(-1).session_id);
+      this.#sessions.push(...found.sessions);
+      this.#older = found.has_more;
+    } catch (error) {
+      toast(error.message, true);
+    }
+    this.#draw();
+    this.list.querySelectorAll(".row-main")[last]?.focus();
   }
 
   #draw() {
@@ -45,9 +61,12 @@ class SessionList extends HTMLElement {
     this.list.replaceChildren(...[...groups].flatMap(([day, sessions]) => [
       el("h3", { class: "day", text: day }),
       el("ul", {}, ...sessions.map((session) => this.#row(session)))]));
+    if (this.#all && this.#older) {
+      this.list.append(el("button", { type: "button", class: "text-button rail-all", text: "Older ones", onclick: () => this.#fetchOlder() }));
+    }
     if (this.#sessions.length > SHOWN) {
-      const text = this.#all ? "Show fewer" : `Show all ${this.#sessions.length}`;
-      this.list.append(el("button", { type: "button", class: "text-button rail-all", text, onclick: () => { this.#all = !this.#all; this.#draw(); this.querySelector(".rail-all")?.focus(); } }));
+      const text = this.#all ? "Show fewer" : this.#older ? "Show more" : `Show all ${this.#sessions.length}`;
+      this.list.append(el("button", { type: "button", class: "text-button rail-all", text, onclick: () => { this.#all = !this.#all; this.#draw(); [...this.querySelectorAll(".rail-all")].at(-1)?.focus(); } }));
     }
   }
 

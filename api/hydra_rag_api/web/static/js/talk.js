@@ -73,11 +73,7 @@ class TalkLog extends HTMLElement {
       if (ticket !== this.#loading) return;
       this.#title(found.session.title);
       this.#showLog();
-      for (const turn of found.turns) {
-        const node = el("chat-turn");
-        node.turn = turn.status === "running" ? { ...turn, status: "interrupted" } : turn;
-        this.log.append(node);
-      }
+      this.log.append(...this.#before(session_id, ticket, found));
       this.#bottom();
       if (found.turns.some((turn) => turn.status === "running")) this.#follow(session_id, ticket);
     } catch (error) {
@@ -85,6 +81,32 @@ class TalkLog extends HTMLElement {
       toast(error.status === 404 ? "That conversation is gone." : error.message, true);
       this.open(null);
     }
+  }
+
+  /** Stored turns, behind a button for those that were asked before them. */
+  #before(session_id, ticket, { turns, has_more }) {
+    const nodes = turns.map((turn) => {
+      const node = el("chat-turn");
+      node.turn = turn.status === "running" ? { ...turn, status: "interrupted" } : turn;
+      return node;
+    });
+    if (!has_more || !turns.length) return nodes;
+    const fetch = async () => {
+      button.disabled = true;
+      try {
+        const found = await api.session(session_id, turns[0].turn_id);
+        if (ticket !== this.#loading) return;
+        const below = this.scrollHeight - this.scrollTop;
+        button.replaceWith(...this.#before(session_id, ticket, found));
+        this.scrollTop = this.scrollHeight - below;
+        announce(`${count(found.turns.length, "earlier question")} shown.`);
+      } catch (error) {
+        button.disabled = false;
+        toast(error.message, true);
+      }
+    };
+    const button = el("button", { type: "button", class: "text-button", text: "Earlier questions", onclick: fetch });
+    return [button, ...nodes];
   }
 
   /** A turn that another tab or client is waiting for: show it when it is done. */
