@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -19,7 +20,10 @@ from hydra_rag.store.durable import write_hashed
 from hydra_rag.store.records import PageInfo
 from hydra_rag.store.store import Store
 
-__all__ = ["SUFFIX", "crop_page", "load_page_image", "store_page_image"]
+if TYPE_CHECKING:
+    from hydra_rag_indexing.files.conversions import Conversion
+
+__all__ = ["SUFFIX", "conversion", "crop_page", "load_page_image", "store_page_image"]
 
 SUFFIX = ".png"
 
@@ -63,6 +67,14 @@ def load_page_image(store: Store, tenant: str, page: PageInfo) -> Image.Image:
     return loaded
 
 
+def conversion(store: Store, original: Path) -> Conversion:
+    """Where the PDF of a stored Office document is kept."""
+    from hydra_rag_indexing.files.conversions import Conversion
+
+    tenant = original.relative_to(store.blobs_dir).parts[0]  # equal content connects nobody
+    return Conversion(store.cache_dir / "office", f"{tenant}/{original.name.partition('.')[0]}")
+
+
 def crop_page(
     store: Store, tenant: str, page: PageInfo, box: Box, scale: float, original: Callable[[], Path]
 ) -> Image.Image:
@@ -75,7 +87,8 @@ def crop_page(
         from hydra_rag_indexing.files import render_region
 
         try:
-            return render_region(original(), page.page, box, scale)
+            source = original()
+            return render_region(source, page.page, box, scale, kept=conversion(store, source))
         except (HydraError, OSError):
             pass  # the stored image serves as well, with fewer pixels
     crop = load_page_image(store, tenant, page).crop(box)

@@ -25,6 +25,7 @@ from hydra_rag.store.chat_models import TurnRow
 from hydra_rag.store.models import BlobRow, PageRow, RemovedFileRow, SegmentRow
 from hydra_rag.store.store import Store
 from hydra_rag_indexing.lease import WriteLease
+from hydra_rag_indexing.page_images import conversion
 
 __all__ = ["Garbage", "find_garbage", "named_files", "sweep", "to_trash"]
 
@@ -95,7 +96,10 @@ def sweep(store: Store, lease: WriteLease, *, purge: bool = False, grace_s: floa
 
 
 def to_trash(store: Store, relative: str) -> None:
-    """Move one file of the store into today's trash; a missing one is fine."""
+    """Move one file of the store into today's trash; a missing one is fine. What was made of an original for
+    the next look at it goes with it."""
+    if relative.startswith("blobs/"):
+        conversion(store, store.directory / relative).forget()
     folder = store.trash_dir / datetime.now(UTC).strftime("%Y%m%d")
     folder.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):

@@ -19,6 +19,8 @@ from hydra_rag_indexing.files.process import Parser
 if TYPE_CHECKING:
     from PIL import Image
 
+    from hydra_rag_indexing.files.conversions import Conversion
+
 __all__ = ["OcrMode", "load_pages", "probe", "render_region"]
 
 OcrMode = Literal["auto", "always", "never"]
@@ -99,10 +101,12 @@ def render_region(
     *,
     limits: Limits | None = None,
     dpi: float = DPI,
+    kept: Conversion | None = None,
 ) -> Image.Image:
     """The part ``box`` (pixels of the stored page, as :func:`load_pages` gave it with the same ``dpi`` and
     ``limits``) drawn ``scale`` times larger. Image files give their own pixels, never enlarged; ``scale``
-    falls where the result would pass ``limits.page_pixels``. Raises ``FileError``, ``UsageError``."""
+    falls where the result would pass ``limits.page_pixels``. ``kept``: where the PDF of an Office document is
+    kept, so that the next part of it needs no LibreOffice. Raises ``FileError``, ``UsageError``."""
     from hydra_rag_indexing.files.pictures import to_image
 
     limits = limits or Limits()
@@ -111,7 +115,7 @@ def render_region(
         raise UsageError(
             f"box {tuple(box)} or scale {scale} makes no region; give left < right and top < bottom"
         )
-    with _parser(Path(path), limits, dpi) as parser:
+    with _parser(Path(path), limits, dpi, kept) as parser:
         if not 1 <= page_number <= parser.pages:
             raise UsageError(f"there is no page {page_number}; the file has pages 1 to {parser.pages}")
         parser.request(
@@ -121,18 +125,23 @@ def render_region(
 
 
 @contextmanager
-def _parser(path: Path, limits: Limits, dpi: float) -> Iterator[Parser]:
+def _parser(path: Path, limits: Limits, dpi: float, kept: Conversion | None) -> Iterator[Parser]:
     kind = identify(path, limits)
-    with _readable(path, kind, limits) as (source, family), Parser(source, family, limits, dpi) as parser:
+    with (
+        _readable(path, kind, limits, kept) as (source, family),
+        Parser(source, family, limits, dpi) as parser,
+    ):
         yield parser
 
 
 @contextmanager
-def _readable(path: Path, kind: Kind, limits: Limits) -> Iterator[tuple[Path, str]]:
+def _readable(
+    path: Path, kind: Kind, limits: Limits, kept: Conversion | None = None
+) -> Iterator[tuple[Path, str]]:
     if kind.family == "office":
         from hydra_rag_indexing.files.office import converted
 
-        with converted(path, kind, limits) as pdf:
+        with converted(path, kind, limits, kept) as pdf:
             yield pdf, "pdf"
     else:
         yield path, kind.family

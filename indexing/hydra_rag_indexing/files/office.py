@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hydra_rag.errors import FileError
+from hydra_rag_indexing.files.conversions import Conversion
 from hydra_rag_indexing.files.kinds import Kind
 from hydra_rag_indexing.files.limits import Limits
 from hydra_rag_indexing.files.office_scan import scan_office
@@ -79,8 +80,24 @@ def soffice() -> str | None:
 
 
 @contextmanager
-def converted(path: Path, kind: Kind, limits: Limits) -> Iterator[Path]:
-    """A PDF of the document in a private folder that is removed afterwards. Raises ``FileError``."""
+def converted(path: Path, kind: Kind, limits: Limits, kept: Conversion | None = None) -> Iterator[Path]:
+    """A PDF of the document in a private folder that is removed afterwards. Raises ``FileError``.
+
+    ``kept``: where the PDF is kept from one time to the next.
+    """
+    with tempfile.TemporaryDirectory(prefix="hydra-rag-office-", ignore_cleanup_errors=True) as folder:
+        target = Path(folder, "out", "document.pdf")
+        if kept is None or not kept.take(target):
+            # Who waited for another conversion may have waited for this very document's.
+            with _ONE_AT_A_TIME:
+                if kept is None or not kept.take(target):
+                    _convert(path, kind, limits, Path(folder), target)
+                    if kept is not None:
+                        kept.keep(target)
+        yield target
+
+
+def _convert(path: Path, kind: Kind, limits: Limits, home: Path, target: Path) -> None:
     program = soffice()
     if program is None:
         raise FileError(
@@ -88,26 +105,21 @@ def converted(path: Path, kind: Kind, limits: Limits) -> Iterator[Path]:
             code="unsupported",
         )
     scan_office(path, kind.media_type, limits)
-    with tempfile.TemporaryDirectory(prefix="hydra-rag-office-", ignore_cleanup_errors=True) as folder:
-        home = Path(folder)
-        suffix = _SUFFIXES.get(kind.media_type.removesuffix("-template"), path.suffix.lower())
-        source, target = home / f"document{suffix}", home / "out" / "document.pdf"
-        try:
-            shutil.copyfile(path, source)
-        except OSError as error:
-            raise FileError(
-                f"{path.name} can't be copied ({error.strerror}); check permissions and free disk space",
-                code="unreadable",
-            ) from None
-        _write_profile(home / "profile")
-        with _ONE_AT_A_TIME:
-            _run(program, source, home, limits, path.name)
-        if not target.is_file():
-            raise FileError(
-                f"LibreOffice can't read {path.name} (damaged, or protected by a password); export it as PDF",
-                code="broken",
-            )
-        yield target
+    source = home / f"document{_SUFFIXES.get(kind.media_type.removesuffix('-template'), path.suffix.lower())}"
+    try:
+        shutil.copyfile(path, source)
+    except OSError as error:
+        raise FileError(
+            f"{path.name} can't be copied ({error.strerror}); check permissions and free disk space",
+            code="unreadable",
+        ) from None
+    _write_profile(home / "profile")
+    _run(program, source, home, limits, path.name)
+    if not target.is_file():
+        raise FileError(
+            f"LibreOffice can't read {path.name} (damaged, or protected by a password); export it as PDF",
+            code="broken",
+        )
 
 
 def _write_profile(profile: Path) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BadPage", "FileInfo", "PageImage", "TextSource", "join_words"]
 
-TextSource = Literal["layer", "ocr"]
+TextSource = Literal["layer", "ocr", "model"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class PageImage:
 
     ``number`` is 1-based. ``image``: RGB, turned upright, on white. ``words``: the text layer (or OCR) in
     reading order, boxes in pixels of ``image``. ``label``: the printed page number of a PDF that names its
-    pages. ``text_source``: where ``words`` came from, ``None`` when there are none. ``dpi``: pixels per inch
-    of ``image``, where known.
+    pages. ``text_source``: where ``words`` came from (``"model"``: read by the model, never from a file
+    alone), ``None`` when there are none. ``dpi``: pixels per inch of ``image``, where known.
     """
 
     number: int
