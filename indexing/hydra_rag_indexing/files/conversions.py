@@ -37,7 +37,7 @@ class Conversion:
         return self.folder / f"{self.name}.pdf"
 
     def take(self, target: Path) -> bool:
-        """Put the kept PDF at ``target``, where it stays whatever becomes of the cache. False: there is none."""
+        """Put the kept PDF at ``target``, which stays whatever becomes of the cache. False: there is none."""
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             os.utime(self.path)  # used just now
