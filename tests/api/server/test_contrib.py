@@ -46,8 +46,11 @@ def test_the_container_installs_what_there_is() -> None:
             assert stage is None or stage.group(1) in stages
             assert stage is not None or (ROOT / source).exists()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    (extras,) = re.findall(r'"\.\[([a-z,]+)\]"', " ".join(rest for word, rest in made if word == "RUN"))
-    assert set(extras.split(",")) <= set(project["optional-dependencies"])
+    given = dict(rest.split("=", 1) for word, rest in made if word == "ARG")
+    assert '".[$EXTRAS]"' in " ".join(rest for word, rest in made if word == "RUN")
+    assert set(given["EXTRAS"].split(",")) <= set(project["optional-dependencies"])
+    ignored = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
+    assert {".git", ".venv"} <= set(ignored)
     (entry,) = [json.loads(rest) for word, rest in made if word == "ENTRYPOINT"]
     assert entry[0] in project["scripts"]
 
