@@ -10,6 +10,7 @@ never touched; its pass stops after the last wanted layer.
 from __future__ import annotations
 
 import contextvars
+import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from hydra_rag.vision import ImageFeatures, VisionCache, encoder_outputs
 
 __all__ = [
     "NAME",
+    "Capture",
     "Collector",
     "LayerReached",
     "capture_rows",
@@ -198,6 +200,28 @@ def row_positions(rows: str | Sequence[int], length: int) -> tuple[int, ...]:
     if any(not 0 <= i < length for i in wanted):
         raise UsageError(f"row positions {list(rows)} do not all lie inside the prompt of {length} tokens")
     return wanted
+
+
+class Capture:
+    """Attention rows of one model on demand; its tree over the shared tensors is made with the first."""
+
+    def __init__(self, answer: Any, cache: VisionCache, poll: Callable[[], object]) -> None:
+        self._answer, self._cache, self._poll = answer, cache, poll
+        self._lock = threading.Lock()
+        self._tree: Any = None
+
+    @property
+    def tree(self) -> Any:
+        with self._lock:
+            if self._tree is None:
+                self._tree = capture_tree(self._answer, self._poll)
+            return self._tree
+
+    def steps(
+        self, prompt: Prompt, layers: tuple[int, ...], positions: tuple[int, ...]
+    ) -> Generator[None, None, AttentionRows]:
+        """See :func:`capture_steps`."""
+        return capture_steps(self.tree, self._answer, self._cache, prompt, layers, positions)
 
 
 def capture_steps(

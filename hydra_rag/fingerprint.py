@@ -11,6 +11,7 @@ from hydra_rag.adapter import weights_digest
 if TYPE_CHECKING:
     from hydra_rag.embedding import RetrievalView
     from hydra_rag.processor import HydraProcessor
+    from hydra_rag.reading import ReadingHead
 
 __all__ = ["model_fingerprint", "tower_identity"]
 
@@ -42,9 +43,12 @@ def model_fingerprint(weights: str, processor: HydraProcessor, view: RetrievalVi
     return hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
-def tower_identity(base_model: Any, processor: HydraProcessor) -> str:
-    """Names vision tower, its dtype and the image settings: features of one identity may be shared."""
+def tower_identity(base_model: Any, processor: HydraProcessor, head: ReadingHead | None = None) -> str:
+    """Names vision tower, its dtype, the image settings and the reading head: features of one identity may
+    be shared."""
     tower = dict(base_model.model.visual.named_parameters())
     digest = hashlib.blake2b(weights_digest(tower).encode(), digest_size=16)
+    if head is not None:
+        digest.update(weights_digest(dict(head.named_parameters())).encode())
     digest.update(f"{base_model.dtype}{base_model.device.type}{processor.fingerprint()}".encode())
     return digest.hexdigest()

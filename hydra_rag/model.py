@@ -6,7 +6,6 @@ called from any thread.
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,10 +25,12 @@ from hydra_rag.errors import AdapterError
 from hydra_rag.fingerprint import model_fingerprint, tower_identity
 from hydra_rag.inputs import Prompt
 from hydra_rag.processor import HydraProcessor
+from hydra_rag.read_words import read_steps
+from hydra_rag.reading import load_head
 from hydra_rag.retrieval import fresh_view, load_view
 from hydra_rag.scheduler import Job, Scheduler
 from hydra_rag.streaming import AnswerStream
-from hydra_rag.values import AttentionRows, GenerationResult, MultiVector, QueryItem
+from hydra_rag.values import AttentionRows, GenerationResult, MultiVector, QueryItem, Word
 from hydra_rag.vision import VisionCache
 
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ class HydraModel:
 
     ``base_model``: the plain transformers model (the answer view; its weights must not be changed).
     ``retrieval``: the retrieval view, ``None`` without an adapter. ``processor``: see ``processor.py``.
-    ``name``: as it was asked for; ``folder``: where its files are.
-    """
+    ``name``: as it was asked for; ``folder``: where its files are, the reading head's too."""
 
     def __init__(
         self,
@@ -65,9 +65,9 @@ class HydraModel:
         self.folder = folder
         self.retrieval: RetrievalView | None = None
         self.scheduler = Scheduler(convert=as_hydra_error, on_start=lambda: torch.set_grad_enabled(False))
-        self.vision = VisionCache(tower_identity(base_model, processor), folder=cache_dir)
-        self._lock = threading.Lock()
-        self._capture_tree: Any = None
+        head = load_head(folder, base_model.device)
+        self.vision = VisionCache(tower_identity(base_model, processor, head), folder=cache_dir, head=head)
+        self._capture = attention.Capture(base_model, self.vision, self.scheduler.poll)
         views.hook_layers(base_model.model, self.scheduler.poll)
         self._finalizer = weakref.finalize(self, self.scheduler.close)
 
@@ -211,6 +211,18 @@ class HydraModel:
         return self._embed(prompts, size=batch_size or self._batch_size, view=view, boxes=False).result()
 
     @property
+    def can_read(self) -> bool:
+        """Whether there is a reading head, for :meth:`read_pages`."""
+        return self.vision.head is not None
+
+    def read_pages(self, images: Sequence[Image.Image], *, max_tokens: int | None = None) -> list[list[Word]]:
+        """The words of page images in reading order, boxes in their pixels; the tower's pass of
+        :meth:`embed_pages` is used again. Raises :class:`UnsupportedModelError` without a reading head."""
+        prepare = partial(page_prompt, self.processor, self._view().spec, max_tokens=max_tokens)
+        prompts = list(map(prepare, images))
+        return self.scheduler.run("bulk", partial(read_steps, self.vision, self.base_model, prompts, images))
+
+    @property
     def _batch_size(self) -> int:
         return 1 if self.device.type == "cpu" else 8
 
@@ -273,19 +285,7 @@ class HydraModel:
         wanted = attention.wanted_layers(self.profile, self.base_model.config, layers)
         prompt = self.processor.chat(messages, image_tokens=image_tokens, upscale=upscale)
         positions = attention.row_positions(rows, len(prompt))
-        with self._lock:  # made with the first question
-            if self._capture_tree is None:
-                self._capture_tree = attention.capture_tree(self.base_model, self.scheduler.poll)
-        steps = partial(
-            attention.capture_steps,
-            self._capture_tree,
-            self.base_model,
-            self.vision,
-            prompt,
-            wanted,
-            positions,
-        )
-        return self.scheduler.run("chat", steps)
+        return self.scheduler.run("chat", partial(self._capture.steps, prompt, wanted, positions))
 
     def close(self) -> None:
         """Stop the model's thread and cancel what is under way; later requests raise :class:`ModelError`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeAlias, Union
+from typing import TYPE_CHECKING, Protocol, TypeAlias, Union, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ __all__ = [
     "FloatArray",
     "GenerationResult",
     "MultiVector",
+    "PageReader",
     "QueryItem",
     "TextDelta",
     "Word",
@@ -136,3 +137,15 @@ class Embedder(Protocol):
     def embed_pages(self, images: Sequence[Image.Image]) -> list[MultiVector]: ...
 
     def embed_queries(self, items: Sequence[QueryItem]) -> list[MultiVector]: ...
+
+
+@runtime_checkable
+class PageReader(Protocol):
+    """An embedder whose vision tower may also read pages."""
+
+    @property
+    def can_read(self) -> bool: ...
+
+    def read_pages(self, images: Sequence[Image.Image]) -> list[list[Word]]:
+        """Words in reading order with boxes in pixels of their image. Only where :attr:`can_read`."""
+        ...

@@ -20,26 +20,31 @@ from typing import Any
 import torch
 
 from hydra_rag.images import PreparedImage
+from hydra_rag.reading import ReadingHead, Transcript
 
 __all__ = ["ImageFeatures", "VisionCache"]
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
-    """``pooled``: [cells, hidden]; ``deep``: the same shape for each early layer that takes some."""
+    """``pooled``: [cells, hidden]; ``deep``: the same shape for each early layer that takes some;
+    ``transcript``: what the reading head made of it, where the model has one."""
 
     pooled: torch.Tensor
     deep: tuple[torch.Tensor, ...] = ()
+    transcript: Transcript | None = None
 
     @property
     def nbytes(self) -> int:
-        return self.pooled.nbytes + sum(t.nbytes for t in self.deep)
+        read = 0 if self.transcript is None else self.transcript.nbytes
+        return self.pooled.nbytes + sum(t.nbytes for t in self.deep) + read
 
 
 class VisionCache:
     """Least-recently-used features in memory, bounded by bytes, and optionally on disk.
 
-    ``identity`` names tower and processor; files of another identity are never read. ``hits`` and
+    ``identity`` names tower and processor; files of another identity are never read. ``head``: the reading
+    head that reads every image on the way. ``hits`` and
     ``misses`` count images, for tests and statistics. Thread-safe; computing happens in the caller.
     """
 
@@ -50,8 +55,10 @@ class VisionCache:
         memory_bytes: int = 256 << 20,
         folder: Path | None = None,
         disk_bytes: int = 2 << 30,
+        head: ReadingHead | None = None,
     ) -> None:
         self._identity = identity
+        self.head = head
         self._limit = memory_bytes
         self._disk = None if folder is None else _Disk(folder, identity, disk_bytes)
         self._items: OrderedDict[tuple[str, ...], tuple[ImageFeatures, ...]] = OrderedDict()
@@ -80,17 +87,24 @@ class VisionCache:
                 self._items.move_to_end(key)
                 self.hits += len(images)
                 return found
-        if self._disk is not None and len(key) == 1 and (stored := self._disk.read(key[0])) is not None:
+        if self._disk is not None and len(key) == 1 and (stored := self._stored(key[0])) is not None:
             deep = tuple(t.to(device) for t in stored.deep)
-            value: tuple[ImageFeatures, ...] = (ImageFeatures(stored.pooled.to(device), deep),)
+            pooled = stored.pooled.to(device)
+            value: tuple[ImageFeatures, ...] = (ImageFeatures(pooled, deep, stored.transcript),)
             self.hits += 1
         else:
-            value = compute(model, images, device)
+            value = compute(model, images, device, self.head)
             self.misses += len(images)
             if self._disk is not None and len(key) == 1:
                 self._disk.write(key[0], value[0])
         self._keep(key, value)
         return value
+
+    def _stored(self, key: str) -> ImageFeatures | None:
+        """From the disk, unless it was written before there was a reading head."""
+        assert self._disk is not None
+        found = self._disk.read(key)
+        return None if found is not None and self.head is not None and found.transcript is None else found
 
     def _keep(self, key: tuple[str, ...], value: tuple[ImageFeatures, ...]) -> None:
         size = sum(item.nbytes for item in value)
@@ -106,15 +120,20 @@ class VisionCache:
                 self._bytes -= sum(item.nbytes for item in old)
 
 
-def compute(model: Any, images: Sequence[PreparedImage], device: torch.device) -> tuple[ImageFeatures, ...]:
+def compute(
+    model: Any, images: Sequence[PreparedImage], device: torch.device, head: ReadingHead | None = None
+) -> tuple[ImageFeatures, ...]:
     """Run the vision tower over images, together, as the plain class does for one prompt."""
     pixels = torch.cat([image.pixels for image in images]).to(device)
     grids = torch.tensor([image.grid_thw for image in images], dtype=torch.long, device=device)
     with torch.no_grad():
         out = model.get_image_features(pixels, grids, return_dict=True)
+        read: list[Transcript | None] = [None] * len(images)
+        if head is not None:
+            read = [Transcript.of(logits) for logits in head(out.last_hidden_state.float(), grids)]
     deep = getattr(out, "deepstack_features", None) or []
     return tuple(
-        ImageFeatures(pooled.detach(), tuple(layer[i].detach() for layer in deep))
+        ImageFeatures(pooled.detach(), tuple(layer[i].detach() for layer in deep), read[i])
         for i, pooled in enumerate(out.pooler_output)
     )
 
@@ -157,14 +176,18 @@ class _Disk:
             path.touch()
         except (OSError, SafetensorError):
             return None
-        deep = tuple(tensors[f"deep.{i}"] for i in range(len(tensors) - 1))
-        return ImageFeatures(tensors["pooled"], deep)
+        deep = tuple(tensors[f"deep.{i}"] for i in range(sum(name.startswith("deep.") for name in tensors)))
+        classes, logprobs = tensors.get("read.classes"), tensors.get("read.logprobs")
+        read = None if classes is None or logprobs is None else Transcript(classes, logprobs)
+        return ImageFeatures(tensors["pooled"], deep, read)
 
     def write(self, key: str, value: ImageFeatures) -> None:
         from safetensors.torch import save_file
 
         tensors = {"pooled": value.pooled.contiguous().cpu()}
         tensors |= {f"deep.{i}": t.contiguous().cpu() for i, t in enumerate(value.deep)}
+        if (read := value.transcript) is not None:
+            tensors |= {"read.classes": read.classes, "read.logprobs": read.logprobs}
         part = self._folder / f"{key}.{threading.get_ident()}.part"
         try:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,16 +1,19 @@
 """`hydra-rag eval`: reading, answers, gaze and retrieval of a model on a folder of pages.
 
-Answers come from pixels alone (unless asked otherwise): one page, one question, as ``ask`` would put it.
-Reading cuts lines out of the page by the boxes of its words. Retrieval ranks all pages of the folder by
-exact MaxSim, by the text search that stores use, and by both (:mod:`hydra_rag_agents.retrieval_eval`).
+Answers come from pixels alone (unless asked otherwise): one page, one question, as ``ask`` would put it. A
+model with a reading head is shown what it read itself, as it is in a store. Reading compares that, line by
+line; other models are shown lines cut out of the page by the boxes of its words. Retrieval ranks all pages
+of the folder by exact MaxSim, by the text search that stores use, and by both
+(:mod:`hydra_rag_agents.retrieval_eval`).
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -21,6 +24,7 @@ from hydra_rag_agents.actions import evidence_lines
 from hydra_rag_agents.eval_data import EvalPage, open_image, read_pages, read_queries
 from hydra_rag_agents.gate_eval import GateFigures
 from hydra_rag_agents.gaze_eval import GazeFigures
+from hydra_rag_agents.looking import words_in
 from hydra_rag_agents.memo import MemoReader
 from hydra_rag_agents.prompts import READ_PROMPT, glance_prompt, says_not_found
 from hydra_rag_agents.reader import ModelReader
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from hydra_rag.model import HydraModel
-    from hydra_rag.values import MultiVector
+    from hydra_rag.values import MultiVector, Word
     from hydra_rag_agents.ports import Reader
 
 __all__ = ["PARTS", "builtin_folder", "evaluate_folder"]
@@ -72,10 +76,10 @@ def evaluate_folder(
 ) -> dict[str, Any]:
     """The report on an evaluation folder; writes ``predictions.jsonl`` to ``out`` (default: the folder).
 
-    ``limit``: only the first pages, and the queries about them. ``text_layer``: answers may also use the
-    words. ``gate``: also answer every question with closer looks, always and where the gate says so (about
-    five times the work). ``parts``: of :data:`PARTS`, what to measure; the gate is a part of gaze. Raises
-    :class:`UsageError` for a folder that is not one and for a part that is none.
+    ``limit``: only the first pages, and the queries about them. ``text_layer``: answers use the
+    folder's words. ``gate``: also answer every question with closer looks, always and where the gate says so
+    (about five times the work). ``parts``: of :data:`PARTS`, what to measure; the gate is a part of gaze.
+    Raises :class:`UsageError` for a folder that is not one and for a part that is none.
     """
     if unknown := sorted(set(parts) - set(PARTS)):
         raise UsageError(f"No part of an evaluation is called {unknown[0]}: choose of {', '.join(PARTS)}.")
@@ -96,16 +100,19 @@ def evaluate_folder(
             asked = page.questions if {"answers", "gaze"} & set(parts) else ()
             if queries or asked:
                 vectors[page.image] = model.embed_pages([image])[0]
+            own = model.read_pages([image])[0] if model.can_read and set(parts) != {"retrieval"} else None
             for line in _spread(group_lines(page.words, max_gap=_GAP)) if "reading" in parts else ():
-                _log(log, reading.read(reader, page, image, line))
+                _log(log, reading.read(reader, page, image, line, own))
+            seen = page if text_layer else replace(page, words=tuple(own or ()))
+            shown = text_layer or own is not None
             for index, question in enumerate(asked):
                 stored = vectors[page.image]
                 if "answers" in parts:
-                    _log(log, answers.ask(reader, page, image, index, stored, text_layer))
+                    _log(log, answers.ask(reader, seen, image, index, stored, shown))
                 if "gaze" in parts and (looked := gaze.look(page, image, question, stored)) is not None:
                     _log(log, looked)
                 if "gaze" in parts and gate:
-                    _log(log, gates.ask(page, image, question, stored, text_layer=text_layer))
+                    _log(log, gates.ask(seen, image, question, stored, text_layer=shown))
             reader.forget()
             if progress is not None:
                 progress(done, len(pages))
@@ -140,13 +147,21 @@ class _Reading:
     def __init__(self) -> None:
         self.wrong = self.total = self.lines = self.exact = 0
 
-    def read(self, reader: Reader, page: EvalPage, image: Image.Image, line: Line) -> dict[str, Any]:
+    def read(
+        self, reader: Reader, page: EvalPage, image: Image.Image, line: Line, own: Sequence[Word] | None
+    ) -> dict[str, Any]:
+        """``own``: the model's words of the whole page, ``None`` where it can only be asked."""
         box = line.box.pad(max(2, line.box.height // 5)).clip(*image.size)
-        new = min(_READ_TOKENS, len(line.text.encode()) + 16)
-        reading = reader.read([image.crop(box)], READ_PROMPT, max_new_tokens=new, seed=0)
-        for _ in reading:
-            pass
-        text, truth = " ".join(reading.result.text.split()), " ".join(line.text.split())
+        if own is None:
+            new = min(_READ_TOKENS, len(line.text.encode()) + 16)
+            reading = reader.read([image.crop(box)], READ_PROMPT, max_new_tokens=new, seed=0)
+            for _ in reading:
+                pass
+            found = reading.result.text
+        else:
+            inside = sorted(words_in(own, (line.box,)), key=lambda word: word.box.left)
+            found = " ".join(word.text for word in inside)
+        text, truth = " ".join(found.split()), " ".join(line.text.split())
         self.wrong += min(len(truth), edit_distance(text, truth))
         self.total += len(truth)
         self.lines += 1

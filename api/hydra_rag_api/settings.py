@@ -76,7 +76,11 @@ class Settings(BaseSettings):
         pattern="^(lists|product|none)$",
         description="what finds candidates in large collections: lists, product (codes), none (all pages)",
     )
-    ocr: str = Field("auto", pattern="^(auto|always|never)$", description="text recognition of scans")
+    ocr: str = Field(
+        "auto",
+        pattern="^(auto|always|model|never)$",
+        description="text of scans: auto, always (the ocr extra), model (its own reading) or never",
+    )
     mode: str = Field("hybrid", pattern="^(visual|text|hybrid)$", description="how pages are searched")
     pages: int = Field(3, ge=1, le=100, description="pages shown to the model per question, at most")
     text_layer: bool = Field(True, description="let prompts and checks use the text layer of pages")

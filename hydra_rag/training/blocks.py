@@ -22,6 +22,7 @@ from hydra_rag.training.text_source import line
 #: Class 0 is "no character here"; class i + 1 is ``ALPHABET[i]``. The line break is never drawn.
 CLASS_OF = {ch: i + 1 for i, ch in enumerate(ALPHABET)}
 CLASSES = len(ALPHABET) + 1
+_SPACE = CLASS_OF[" "]
 PATCH_SLOTS = 4
 CELL_SLOTS = 10
 _PLAIN = ALPHABET[:95].strip()
@@ -128,13 +129,46 @@ def labels(runs: list[Run], rows: int, cols: int, side: int, slots: int) -> npt.
     return out
 
 
+def row_classes(runs: list[Run], rows: int, width: int) -> list[list[int] | None]:
+    """The text of every row of patches as classes, from left to right with a space between runs; ``None``
+    where runs lie over each other, so that their order is nobody's guess."""
+    found: list[list[tuple[float, float, list[int]]]] = [[] for _ in range(rows)]
+    for run in runs:
+        row = int((run.top + run.bottom) / 2 // PATCH)
+        if not 0 <= row < rows:
+            continue
+        centres = ((run.edges[:-1] + run.edges[1:]) / 2).tolist()
+        seen = [(c, CLASS_OF[ch]) for c, ch in zip(centres, run.text, strict=True)
+                if 0 <= c < width and ch in CLASS_OF]  # fmt: skip
+        if seen:
+            found[row].append((seen[0][0], seen[-1][0], [cls for _, cls in seen]))
+    return [_joined(sorted(parts)) for parts in found]
+
+
+def _joined(parts: list[tuple[float, float, list[int]]]) -> list[int] | None:
+    out: list[int] = []
+    end = -1.0
+    for first, last, classes in parts:
+        if first < end:
+            return None
+        end = last
+        for cls in [_SPACE, *classes]:
+            if cls != _SPACE or (out and out[-1] != _SPACE):
+                out.append(cls)
+    while out and out[-1] == _SPACE:
+        out.pop()
+    return out
+
+
 @dataclass(frozen=True)
 class Block:
-    """``pixels`` uint8 [height, width, 3]; labels in merge order (the four patches of a cell together)."""
+    """``pixels`` uint8 [height, width, 3]; labels in merge order (the four patches of a cell together);
+    ``rows``: see :func:`row_classes`."""
 
     pixels: npt.NDArray[np.uint8]
     patch_labels: npt.NDArray[np.int16]
     cell_labels: npt.NDArray[np.int16]
+    rows: list[list[int] | None]
 
 
 def make_block(rng: random.Random, recipe: Recipe) -> Block:
@@ -149,7 +183,7 @@ def labelled(pixels: npt.NDArray[np.uint8], runs: list[Run]) -> Block:
     rows, cols = height // PATCH, width // PATCH
     patch = labels(runs, rows, cols, PATCH, PATCH_SLOTS)
     cell = labels(runs, height // CELL, width // CELL, CELL, CELL_SLOTS)
-    return Block(pixels, merge_order(patch, rows, cols), cell)
+    return Block(pixels, merge_order(patch, rows, cols), cell, row_classes(runs, rows, width))
 
 
 def merge_order(values: npt.NDArray[np.int16], rows: int, cols: int) -> npt.NDArray[np.int16]:

@@ -17,7 +17,7 @@ from transformers import Qwen3_5ForConditionalGeneration
 from hydra_rag.attention import NAME, Collector, collecting, register
 from hydra_rag.nano.build import build_model
 from hydra_rag.training import checkpoints
-from hydra_rag.training.dense import DenseHeads, dense_loss
+from hydra_rag.training.dense import DenseHeads
 from hydra_rag.training.feed import feed
 from hydra_rag.training.optim import lr_scale, make_optimisers, set_lr
 from hydra_rag.training.packing import ASKED, COPY, FIRST, Packed, pack
@@ -128,7 +128,7 @@ def forward(
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Loss over the answers (and lightly over the questions), with shares of right answer tokens. ``heads``:
     the tower goes on learning from dense labels."""
-    dense: list[tuple[torch.Tensor, float]] = []
+    dense: tuple[torch.Tensor, dict[str, float]] | None = None
     inner = model.model
     embeds = inner.language_model.embed_tokens(batch.ids)
     if batch.patches is not None:
@@ -136,10 +136,8 @@ def forward(
             seen = inner.visual(batch.patches, batch.grid)
             cells = seen.pooler_output
         if heads is not None:
-            assert batch.patch_labels is not None
-            assert batch.cell_labels is not None
-            by_patch, by_cell = heads(seen.last_hidden_state, cells)
-            dense = [dense_loss(by_patch, batch.patch_labels), dense_loss(by_cell, batch.cell_labels)]
+            assert batch.labels is not None
+            dense = heads(seen, batch.labels)
         where = (batch.ids == model.config.image_token_id)[..., None].expand_as(embeds)
         embeds = embeds.masked_scatter(where, cells.to(embeds.dtype))
     masks = {"full_attention": batch.mask(), "linear_attention": None}
@@ -160,7 +158,7 @@ def forward(
         looked, shares = guided_loss(collector.rows, batch)
         total, stats = total + guide * looked, {**stats, **shares}
     if dense:
-        total, stats = total + dense[0][0] + dense[1][0], {**stats, "cell": dense[1][1]}
+        total, stats = total + dense[0], {**stats, **dense[1]}
     return total, stats
 
 

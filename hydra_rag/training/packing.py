@@ -11,6 +11,7 @@ import torch
 
 from hydra_rag.nano import tokens
 from hydra_rag.training.blocks import patchify
+from hydra_rag.training.dense import DenseLabels
 from hydra_rag.training.samples import Branch, Sample
 
 #: Guided positions: the end of a word of the question, before the answer, within the answer.
@@ -22,7 +23,7 @@ class Packed:
     """A batch. ``ids``, ``branch_of`` int64 [B, T] (branch 0 is the prefix, -1 padding); ``positions`` int64
     [4, B, T] (text, time, row, column); ``targets`` int64 [B, T] (-100 where nothing is predicted);
     ``weights`` float32 [B, T]; ``patches`` float32 [P, 768] and ``grid`` int64 [images, 3] or ``None``.
-    ``patch_labels`` int64 [P, slots], ``cell_labels`` int64 [P / 4, slots]: their characters.
+    ``labels``: the characters of the pictures.
 
     ``guide_rows`` int64 [B, R]: positions whose attention is taught (0: padding); ``guide_kinds`` int64
     [B, R]: 0 padding, else one of :data:`ASKED`, :data:`FIRST`, :data:`COPY`; ``guide_places`` bool
@@ -35,8 +36,7 @@ class Packed:
     weights: torch.Tensor
     patches: torch.Tensor | None
     grid: torch.Tensor | None
-    patch_labels: torch.Tensor | None
-    cell_labels: torch.Tensor | None
+    labels: DenseLabels | None
     guide_rows: torch.Tensor
     guide_kinds: torch.Tensor
     guide_places: torch.Tensor
@@ -123,21 +123,18 @@ def pack(
         ids_t[i, :n], branch_t[i, :n], target_t[i, :n], weight_t[i, :n] = ids, branch_of, targets, weights
         pos_t[1:, i, :n] = pos3
         pos_t[0, i, :n] = np.arange(n)
-    shown = [(s, s.block) for s in samples if s.block is not None]
+    shown = [s.block for s in samples if s.block is not None]
+    grids = [[1, s.rows * 2, s.cols * 2] for s in samples if s.block is not None]
+    grid = torch.tensor(grids) if shown else None
     return Packed(
         torch.from_numpy(ids_t),
         torch.from_numpy(branch_t),
         torch.from_numpy(pos_t),
         torch.from_numpy(target_t),
         torch.from_numpy(weight_t),
-        torch.from_numpy(np.concatenate([patchify(b.pixels) for _, b in shown])) if shown else None,
-        torch.tensor([[1, s.rows * 2, s.cols * 2] for s, _ in shown]) if shown else None,
-        torch.from_numpy(np.concatenate([b.patch_labels for _, b in shown]).astype(np.int64))
-        if shown
-        else None,
-        torch.from_numpy(np.concatenate([b.cell_labels for _, b in shown]).astype(np.int64))
-        if shown
-        else None,
+        torch.from_numpy(np.concatenate([patchify(b.pixels) for b in shown])) if shown else None,
+        grid,
+        None if grid is None else DenseLabels.of(shown, grid),
         torch.from_numpy(guide_rows),
         torch.from_numpy(guide_kinds),
         torch.from_numpy(guide_places),

@@ -16,12 +16,13 @@ from transformers import Qwen3_5ForConditionalGeneration
 from hydra_rag.nano.build import build_model
 from hydra_rag.training import checkpoints
 from hydra_rag.training.blocks import Recipe, labelled, make_block, patchify
-from hydra_rag.training.dense import DenseHeads, dense_loss
+from hydra_rag.training.dense import DenseHeads, DenseLabels
 from hydra_rag.training.documents import make_page
 from hydra_rag.training.feed import feed
 from hydra_rag.training.optim import lr_scale, make_optimisers, set_lr
 
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+Batch = tuple[torch.Tensor, DenseLabels]
+LOG_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,7 @@ def make_batch(index: int, width: float, config: VisionConfig) -> Batch:
         ]
     pixels = torch.from_numpy(np.concatenate([patchify(b.pixels) for b in blocks]))
     grid = torch.tensor([[1, shape[0] // 16, shape[1] // 16]] * len(blocks))
-    patch = torch.from_numpy(np.concatenate([b.patch_labels for b in blocks]).astype(np.int64))
-    cell = torch.from_numpy(np.concatenate([b.cell_labels for b in blocks]).astype(np.int64))
-    return pixels, grid, patch, cell
+    return pixels, DenseLabels.of(blocks, grid)
 
 
 def _pages(shape: tuple[int, int], batch: int) -> int:
@@ -84,18 +83,15 @@ def train_vision(
         return feed(lambda i: make_batch(i, at, config), first=first, workers=config.workers, ahead=3)
 
     stream = batches(step, width)
-    seen = {"loss": 0.0, "patch": 0.0, "cell": 0.0, "n": 0}
+    seen: dict[str, float] = {}
     budget = config.minutes * 60
     started = time.monotonic() - seconds
     while seconds < budget:
-        pixels, grid, patch, cell = (t.to(config.device) for t in next(stream))
+        drawn, labels = next(stream)
+        pixels, labels = drawn.to(config.device), labels.to(config.device)
         set_lr(optimisers, config.lr * lr_scale(seconds / budget))
         with torch.autocast(torch.device(config.device).type, torch.bfloat16, enabled=config.bf16):
-            out = tower(pixels, grid)
-            patch_logits, cell_logits = heads(out.last_hidden_state, out.pooler_output)
-        patch_loss, patch_right = dense_loss(patch_logits, patch)
-        cell_loss, cell_right = dense_loss(cell_logits, cell)
-        loss = patch_loss + cell_loss
+            loss, stats = heads(tower(pixels, labels.grid.to(config.device)), labels)
         for optimiser in optimisers:
             optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -104,24 +100,16 @@ def train_vision(
             optimiser.step()
         step += 1
         seconds = time.monotonic() - started
-        for key, value in (
-            ("loss", float(loss.detach())),
-            ("patch", patch_right),
-            ("cell", cell_right),
-            ("n", 1),
-        ):
-            seen[key] += value
-        if step % 20 == 0:
-            n = seen["n"]
-            log(
-                f"vision step {step} min {seconds / 60:.1f} width {width:.2f} loss {seen['loss'] / n:.3f} "
-                f"patch {seen['patch'] / n:.3f} cell {seen['cell'] / n:.3f}"
-            )
-            if seen["cell"] / n >= config.advance_at and width < 1.0:
+        for key, value in (("loss", float(loss.detach())), *stats.items()):
+            seen[key] = seen.get(key, 0.0) + value / LOG_EVERY
+        if step % LOG_EVERY == 0:
+            figures = " ".join(f"{key} {value:.3f}" for key, value in seen.items())
+            log(f"vision step {step} min {seconds / 60:.1f} width {width:.2f} {figures}")
+            if seen["cell"] >= config.advance_at and width < 1.0:
                 width = min(1.0, width + 0.1)
                 stream.close()
                 stream = batches(step, width)
-            seen = dict.fromkeys(seen, 0.0)
+            seen = {}
         if step % 200 == 0:
             checkpoints.save(folder, modules, optimisers, {"step": step, "seconds": seconds, "width": width})
     checkpoints.save(folder, modules, optimisers, {"step": step, "seconds": seconds, "width": width})

@@ -40,6 +40,7 @@ from hydra_rag_indexing.admission import Admission, Target
 from hydra_rag_indexing.events import IngestError, IngestResult
 from hydra_rag_indexing.lease import WriteLease
 from hydra_rag_indexing.page_images import SUFFIX, store_page_image
+from hydra_rag_indexing.page_reading import TextMode, file_ocr, with_own_reading
 from hydra_rag_indexing.prefetch import Prefetch
 from hydra_rag_indexing.vector_rows import commit_pages, to_segment
 
@@ -53,8 +54,7 @@ __all__ = ["Ingestor", "Settings"]
 
 log = logging.getLogger(__name__)
 
-#: Threads that compress and store page images.
-_WRITERS = 2
+_WRITERS = 2  # threads that compress and store page images
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,7 @@ class Ingestor:
         self.options, self.model = options, model
         self.settings = settings or Settings()
         self.model_seconds = 0.0
+        self._text_mode: TextMode = str(options.get("ocr", "auto"))
         self._embedder = embedder
         self._admission = Admission(store, lease, tenant, collection, options=options, model=model)
 
@@ -168,7 +169,7 @@ class Ingestor:
         """
         original = self.store.blob_path(self.tenant, target.blob.sha256, target.blob.suffix)
         settings, done = self.settings, len(target.done)
-        pending: list[tuple[_Page, MultiVector]] = []
+        pending: list[tuple[NewPage, MultiVector]] = []
         batch: list[_Page] = []
         began = time.monotonic()
         on_pages(done, None)
@@ -204,7 +205,7 @@ class Ingestor:
             failed.append(FailedPage(page.number, page.code, page.message.replace(original.name, name)))
 
         try:
-            pages = load_pages(original, ocr=self.options.get("ocr", "auto"), on_bad_page=bad)
+            pages = load_pages(original, ocr=file_ocr(self._text_mode), on_bad_page=bad)
             with closing(cast("Generator[PageImage]", pages)), ThreadPoolExecutor(_WRITERS) as pool:
                 # Compressing and syncing images overlaps with drawing the next ones, in order.
                 writing: deque[Future[_Page]] = deque()
@@ -236,17 +237,20 @@ class Ingestor:
         )
         return _Page(row, page.image)
 
-    def _embed(self, batch: Sequence[_Page]) -> list[tuple[_Page, MultiVector]]:
+    def _embed(self, batch: Sequence[_Page]) -> list[tuple[NewPage, MultiVector]]:
         embedder = self._embedder()
         began = time.monotonic()
         vectors = embedder.embed_pages([page.image for page in batch])
+        rows = with_own_reading(
+            embedder, [page.row for page in batch], [p.image for p in batch], self._text_mode
+        )
         self.model_seconds += time.monotonic() - began
-        return list(zip(batch, vectors, strict=True))
+        return list(zip(rows, vectors, strict=True))
 
     def _commit(
         self,
         target: Target,
-        pending: Sequence[tuple[_Page, MultiVector]],
+        pending: Sequence[tuple[NewPage, MultiVector]],
         *,
         last: bool,
         failed: Sequence[FailedPage] = (),
@@ -263,7 +267,7 @@ class Ingestor:
                 if db.get(DocumentRow, target.id) is None:
                     raise NotFoundError("The document was removed while it was being ingested.")
                 if segment is not None:
-                    rows = [page.row for page, _ in pending]
+                    rows = [page for page, _ in pending]
                     commit_pages(db, self.tenant, self.collection, target.id, rows, segment)
                 if not last:
                     return False

@@ -22,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hydra_rag.errors import UsageError
-from hydra_rag.values import FloatArray, MultiVector
+from hydra_rag.values import FloatArray, MultiVector, PageReader
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from hydra_rag.values import Embedder, QueryItem
+    from hydra_rag.values import Embedder, QueryItem, Word
 
 __all__ = ["Method", "Pooling"]
 
@@ -115,6 +115,14 @@ class _PooledEmbedder:
 
     def embed_queries(self, items: Sequence[QueryItem]) -> list[MultiVector]:
         return self._embedder.embed_queries(items)
+
+    @property
+    def can_read(self) -> bool:
+        return isinstance(self._embedder, PageReader) and self._embedder.can_read
+
+    def read_pages(self, images: Sequence[Image.Image]) -> list[list[Word]]:
+        assert isinstance(self._embedder, PageReader)
+        return self._embedder.read_pages(images)
 
 
 def _merged(page: MultiVector, owner: IntArray, placed: npt.NDArray[np.bool_]) -> MultiVector:

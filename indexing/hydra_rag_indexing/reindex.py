@@ -6,7 +6,8 @@ where it stopped); one last transaction switches the collection and drops the ol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, exists, select
@@ -14,11 +15,12 @@ from sqlalchemy.orm import Session
 
 from hydra_rag.errors import CorruptionError, UsageError
 from hydra_rag.store import changes, documents
-from hydra_rag.store.models import CollectionRow, PageRow, PageVectorsRow
+from hydra_rag.store.models import CollectionRow, DocumentRow, PageRow, PageVectorsRow
 from hydra_rag.store.records import PageInfo
 from hydra_rag.store.store import Store
 from hydra_rag_indexing.lease import WriteLease
 from hydra_rag_indexing.page_images import load_page_image
+from hydra_rag_indexing.page_reading import read_by_model, set_words, wants_reading
 from hydra_rag_indexing.pipeline import Settings
 from hydra_rag_indexing.prefetch import Prefetch
 from hydra_rag_indexing.vector_rows import to_segment
@@ -26,7 +28,7 @@ from hydra_rag_indexing.vector_rows import to_segment
 if TYPE_CHECKING:
     from PIL import Image
 
-    from hydra_rag.values import Embedder, MultiVector
+    from hydra_rag.values import Embedder, MultiVector, Word
     from hydra_rag_indexing.collection import Collection
 
 __all__ = ["embed_missing", "reindex"]
@@ -73,6 +75,7 @@ def embed_missing(
     """
     with store.session() as db:
         missing = _missing(db, tenant, collection, embedder.fingerprint)
+        modes = _text_modes(db, {page.document_id for page in missing})
     unreadable: list[PageInfo] = []
     done = 0
 
@@ -85,18 +88,23 @@ def embed_missing(
 
     batch: list[tuple[PageInfo, Image.Image]] = []
     pending: list[tuple[PageInfo, MultiVector]] = []
+    texts: dict[int, list[Word]] = {}
 
     def embed() -> None:
         vectors = embedder.embed_pages([image for _, image in batch])
         pending.extend((page, vector) for (page, _), vector in zip(batch, vectors, strict=True))
+        unread = [(p, i) for p, i in batch if wants_reading(p.text_source, modes[p.document_id])]
+        read = read_by_model(embedder, [image for _, image in unread]) if unread else None
+        texts.update((page.page_key, words) for (page, _), words in zip(unread, read or (), strict=False))
         batch.clear()
 
     def commit() -> None:
         nonlocal done
         if pending:
-            _commit(store, lease, tenant, collection, embedder.fingerprint, pending, settings, visible)
+            _commit(store, lease, tenant, collection, embedder.fingerprint, pending, texts, settings, visible)
             done += len(pending)
             pending.clear()
+            texts.clear()
             if progress is not None:
                 progress(done, len(missing))
 
@@ -125,6 +133,12 @@ def _missing(db: Session, tenant: str, collection: str, fingerprint: str) -> lis
     return [documents.page_info(row) for row in db.scalars(query)]
 
 
+def _text_modes(db: Session, document_ids: AbstractSet[str]) -> dict[str, str]:
+    """The ``ocr`` option that each document was ingested with."""
+    rows = db.execute(select(DocumentRow.id, DocumentRow.options).where(DocumentRow.id.in_(document_ids)))
+    return {document_id: str((options or {}).get("ocr", "auto")) for document_id, options in rows}
+
+
 def _commit(
     store: Store,
     lease: WriteLease,
@@ -132,6 +146,7 @@ def _commit(
     collection: str,
     fingerprint: str,
     pending: Sequence[tuple[PageInfo, MultiVector]],
+    texts: Mapping[int, list[Word]],
     settings: Settings,
     visible: bool,
 ) -> None:
@@ -144,6 +159,8 @@ def _commit(
         # Pages removed while the model worked keep dead rows in the file, nothing else.
         alive = set(db.scalars(select(PageRow.page_key).where(PageRow.page_key.in_(keys))))
         changes.add_page_vectors(db, tenant, keys, segment, only=alive)
+        for key in alive & texts.keys():
+            set_words(db, tenant, key, texts[key], "model")
         changes.drop_unused_segments(db, store, tenant, [segment.id])
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, exists, insert, select, text
+from sqlalchemy import delete, exists, select, text
 from sqlalchemy.orm import Session
 
 from hydra_rag.errors import FileError
@@ -30,6 +30,7 @@ from hydra_rag_indexing.checks import Problem
 from hydra_rag_indexing.files.page import PageImage, join_words
 from hydra_rag_indexing.lease import WriteLease
 from hydra_rag_indexing.page_images import SUFFIX, store_page_image
+from hydra_rag_indexing.page_reading import file_ocr, set_words
 from hydra_rag_indexing.pipeline import Settings
 from hydra_rag_indexing.reindex import embed_missing
 from hydra_rag_indexing.sweep import sweep, to_trash
@@ -112,7 +113,7 @@ def _mend_images(store: Store, lease: WriteLease, damaged: set[tuple[str, str]])
         numbers = wanted[tenant, document_id]
         try:
             path = store.blob_path(tenant, blob.sha256, blob.suffix)
-            ocr = document.options.get("ocr", "auto")
+            ocr = file_ocr(document.options.get("ocr", "auto"))
             for image in load_pages(path, ocr=ocr, on_bad_page=lambda page: None):
                 if image.number in numbers:
                     _replace_image(store, lease, tenant, document_id, image)
@@ -136,11 +137,7 @@ def _replace_image(store: Store, lease: WriteLease, tenant: str, document_id: st
             return
         page.image_sha256, page.image_suffix, page.image_bytes = sha, SUFFIX, size
         page.width, page.height = image.image.size
-        db.execute(delete(PageWordsRow).where(PageWordsRow.page_key == page.page_key))
-        if image.words:
-            words = [[word.text, *word.box] for word in image.words]
-            db.execute(insert(PageWordsRow).values(page_key=page.page_key, tenant=tenant, words=words))
-        index_page_text(db, page.page_key, tenant, join_words(image.words))
+        set_words(db, tenant, page.page_key, image.words, image.text_source)
         segments = select(PageVectorsRow.segment_id).where(PageVectorsRow.page_key == page.page_key)
         used = list(db.scalars(segments))
         db.execute(delete(PageVectorsRow).where(PageVectorsRow.page_key == page.page_key))

@@ -108,7 +108,7 @@ def test_answers_are_untouched(engine: HydraModel) -> None:
 def test_stops_after_the_last_wanted_layer(engine: HydraModel, monkeypatch: pytest.MonkeyPatch) -> None:
     first = engine.profile.attention_layers(engine.base_model.config)[0]
     wanted = engine.attend(MESSAGES, layers=[first]).rows
-    layers = engine._capture_tree.language_model.layers
+    layers = engine._capture.tree.language_model.layers
     if first + 1 < len(layers):
 
         def fail(*_: Any, **__: Any) -> Any:

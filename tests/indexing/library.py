@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,3 +47,9 @@ def load_pages(path: Path, **_: Any) -> Iterator[PageImage]:
     for number in range(1, pages + 1):
         listed = [Word(word, Box(0, 10 * i, 40, 10 * i + 8)) for i, word in enumerate([*words, f"p{number}"])]
         yield PageImage(number, page_image(seed, number), listed, None, "layer", 72.0)
+
+
+def load_scans(path: Path, **options: Any) -> Iterator[PageImage]:
+    """As :func:`load_pages`, without a text layer on every second page."""
+    for page in load_pages(path, **options):
+        yield page if page.number % 2 else replace(page, words=[], text_source=None)

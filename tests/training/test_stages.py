@@ -15,7 +15,7 @@ from hydra_rag.errors import UsageError
 from hydra_rag.model import HydraModel
 from hydra_rag.nano.build import build_model
 from hydra_rag.training import nano_stages
-from hydra_rag.training.dense import DenseHeads, dense_loss
+from hydra_rag.training.dense import DenseHeads
 from hydra_rag.training.language_stage import forward
 from hydra_rag.training.nano_retrieval import begin_with_shipped
 from hydra_rag.training.packing import pack
@@ -29,12 +29,10 @@ def test_dense_labels_move_the_tower_beside_the_answers() -> None:
     alone, plain = forward(model, batch, train_vision=True)
     assert "cell" in stats
     assert "cell" not in plain
+    assert batch.labels is not None
     with torch.no_grad():
-        seen = model.model.visual(batch.patches, batch.grid)
-        by_patch, by_cell = heads(seen.last_hidden_state, seen.pooler_output)
-    assert batch.patch_labels is not None
-    assert batch.cell_labels is not None
-    extra = dense_loss(by_patch, batch.patch_labels)[0] + dense_loss(by_cell, batch.cell_labels)[0]
+        extra, shares = heads(model.model.visual(batch.patches, batch.grid), batch.labels)
+    assert {name: stats[name] for name in shares} == shares
     torch.testing.assert_close(both, alone + extra)
     both.backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in heads.parameters())
@@ -46,13 +44,13 @@ def test_labels_of_a_batch_follow_its_pictures() -> None:
     text_only = page_sample(rng, (3, 8), size=(15, 20), questions=3, mode="text", wear=0.0)
     batch = pack([text_only, with_image, replace(with_image, branches=with_image.branches[:1])])
     assert batch.patches is not None
-    assert batch.patch_labels is not None
-    assert batch.cell_labels is not None
-    assert len(batch.patch_labels) == len(batch.patches) == 2 * 3 * 8 * 4
+    assert batch.labels is not None
+    assert len(batch.labels.patches) == len(batch.patches) == 2 * 3 * 8 * 4
+    assert len(batch.labels.rows) == 2 * 3 * 2
     assert with_image.block is not None
     labels = torch.from_numpy(with_image.block.cell_labels).long()
-    torch.testing.assert_close(batch.cell_labels, torch.cat([labels, labels]))
-    assert pack([text_only]).cell_labels is None
+    torch.testing.assert_close(batch.labels.cells, torch.cat([labels, labels]))
+    assert pack([text_only]).labels is None
 
 
 def test_a_stage_is_resumed_where_it_stopped_and_the_next_builds_on_it(tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ Paths = Annotated[
 ]
 DocumentId = Annotated[str, typer.Argument(metavar="ID", help="Id of a document (see `documents list`).")]
 DocumentIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of documents.")]
-Ocr = Annotated[str | None, typer.Option("--ocr", metavar="auto|always|never",
-                help="Recognise the text of scans (needs the ocr extra).")]  # fmt: skip
+Ocr = Annotated[str | None, typer.Option("--ocr", metavar="auto|always|model|never",
+                help="Text of scans: by the ocr extra where it is installed, else by the model (auto); "
+                     "by the extra (always); by the model (model); none (never).")]  # fmt: skip
 Force = Annotated[bool, typer.Option("--force", help="Read files again that have not changed.")]
 Include = Annotated[list[str] | None, typer.Option("--include", metavar="PATTERN", help="Only such files.")]
 Exclude = Annotated[list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No such files.")]

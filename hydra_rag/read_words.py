@@ -1,0 +1,158 @@
+"""Words with boxes from the characters that a reading head named along the rows of patches.
+
+A row of patches reads the line whose middle lies in it. Its neighbours see the same ink and may read parts
+of that line once more; of words over the same ink the one that is surer stays.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hydra_rag.errors import UnsupportedModelError
+from hydra_rag.geometry import Box
+from hydra_rag.lines import group_lines
+from hydra_rag.values import Word
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from hydra_rag.inputs import Prompt
+    from hydra_rag.reading import RowText
+    from hydra_rag.vision import VisionCache
+
+__all__ = ["read_steps", "words_of"]
+
+#: A gap of so many patches, or so many letters, parts words where no space was named.
+_GAP_PATCHES, _GAP_LETTERS = 2.0, 3.0
+#: Letters are at most so many patches above and below the middle of their row.
+_REACH = 1.75
+#: Share of the strongest contrast in a word that counts as ink.
+_INK = 0.4
+#: Differences of grey below this are paper.
+_FAINT = 16
+#: Words that are less probable than this, by the geometric mean of their characters, are left out.
+MIN_SCORE = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    text: str
+    row: int
+    box: Box
+    score: float
+
+
+def read_steps(
+    cache: VisionCache, model: Any, prompts: Sequence[Prompt], images: Sequence[Image.Image]
+) -> Generator[None, None, list[list[Word]]]:
+    """The slices of reading pages, one a page. ``prompts``: each shows its image alone."""
+    if cache.head is None:
+        raise UnsupportedModelError(
+            "this model has no reading head; pip install 'hydra-rag[ocr]' to read the text of pictures"
+        )
+    pages = []
+    for prompt, image in zip(prompts, images, strict=True):
+        (features,) = cache.features(model, prompt.images, model.device)
+        assert features.transcript is not None
+        rows = features.transcript.rows(cache.head.alphabet)
+        pages.append(words_of(rows, features.transcript.classes.shape[1], image))
+        yield
+    return pages
+
+
+def words_of(rows: Sequence[RowText], steps: int, image: Image.Image) -> list[Word]:
+    """Words in reading order, boxes in pixels of ``image``. ``rows``: of the whole image, equally high;
+    ``steps``: how many there are along a row."""
+    grey = np.asarray(image.convert("L"), np.int16)
+    height, width = grey.shape
+    patch = height / len(rows)
+    found = []
+    for index, row in enumerate(rows):
+        for text, first, last, score in _split(row):
+            left, right = first * width / steps, last * width / steps
+            box = _over_ink(grey, left, right, (index + 0.5) * patch, patch)
+            found.append(_Read(text, index, box.clip(width, height), score))
+    kept = _surest([word for word in found if word.score >= MIN_SCORE])
+    words = [Word(word.text, word.box) for word in kept]
+    return [word for line in group_lines(words) for word in line.words]
+
+
+def _split(row: RowText) -> list[tuple[str, float, float, float]]:
+    """(text, first step, end, score) of every word of a row."""
+    from hydra_rag.reading import STEPS
+
+    parts: list[list[int]] = [[]]
+    for i, ch in enumerate(row.text):
+        if ch.isspace():
+            parts.append([])
+            continue
+        if parts[-1] and row.steps[i] - row.steps[parts[-1][-1]] > _most(row, parts[-1], STEPS):
+            parts.append([])
+        parts[-1].append(i)
+    words = []
+    for part in parts:
+        if part:
+            half = _pitch(row, part, STEPS) / 2
+            score = float(np.exp(np.mean([row.logprobs[i] for i in part])))
+            ends = row.steps[part[0]] + 0.5 - half, row.steps[part[-1]] + 0.5 + half
+            words.append(("".join(row.text[i] for i in part), *ends, score))
+    return words
+
+
+def _pitch(row: RowText, part: Sequence[int], steps: int) -> float:
+    """Steps from a letter to the next."""
+    gaps = [row.steps[b] - row.steps[a] for a, b in itertools.pairwise(part)]
+    return max(1.0, median(gaps)) if gaps else steps / 2
+
+
+def _most(row: RowText, part: Sequence[int], steps: int) -> float:
+    """The widest gap within a word that begins like this."""
+    return max(_GAP_PATCHES * steps, _GAP_LETTERS * _pitch(row, part, steps))
+
+
+def _over_ink(grey: npt.NDArray[np.int16], left: float, right: float, middle: float, patch: float) -> Box:
+    """The box as high as the ink round ``middle``: rows of pixels that vary, up to a gap between lines."""
+    x0, x1 = max(0, round(left)), max(round(left) + 1, round(right))
+    reach = _REACH * patch
+    y0, y1 = max(0, round(middle - reach)), min(len(grey), round(middle + reach))
+    plain = Box(x0, round(middle - patch / 2), x1, round(middle + patch / 2))
+    band = grey[y0:y1, x0:x1]
+    if not band.size:
+        return plain
+    contrast = band.max(1) - band.min(1)
+    core = slice(max(0, plain.top - y0), max(1, plain.bottom - y0))
+    if contrast[core].max(initial=0) < _FAINT:  # the ink of a neighbour, read once more
+        core = slice(0, len(band))
+    strongest = int(contrast[core].max(initial=0))
+    if strongest < _FAINT:
+        return plain
+    ink = contrast >= _INK * strongest
+    inked = np.flatnonzero(ink[core]) + core.start
+    start = int(inked[np.abs(inked - (middle - y0)).argmin()])
+    top = bottom = start
+    while top > 0 and ink[max(0, top - 2) : top].any():  # the dot of an i stands a little apart
+        top -= 1
+    while bottom < len(ink) - 1 and ink[bottom + 1 : bottom + 3].any():
+        bottom += 1
+    return Box(x0, y0 + top, x1, y0 + bottom + 1)
+
+
+def _surest(words: Sequence[_Read]) -> list[_Read]:
+    """Without the words that stand over the ink of one that is surer (its length counts, too)."""
+    kept: dict[int, list[_Read]] = {}
+    for word in sorted(words, key=lambda w: -w.score * len(w.text) ** 0.5):
+        near = (other for row in range(word.row - 3, word.row + 4) for other in kept.get(row, ()))
+        if not any(_same_ink(word.box, other.box) for other in near):
+            kept.setdefault(word.row, []).append(word)
+    return [word for row in kept.values() for word in row]
+
+
+def _same_ink(one: Box, other: Box) -> bool:
+    return one.intersect(other).area > 0.5 * min(one.area, other.area)
