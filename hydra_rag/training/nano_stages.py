@@ -50,13 +50,15 @@ def run_stage(stage: str, runs: Path, config: dict[str, dict[str, Any]], log: Lo
     if stage == "vision":
         from hydra_rag.training.vision_stage import VisionConfig, train_vision
 
-        train_vision(runs / "vision", VisionConfig(**options), log, model=base_weights(runs, before=stage))
+        model = base_weights(runs, before=stage)
+        config_of = VisionConfig(**options)
+        train_vision(runs / "vision", config_of, log, model=model, heads=dense_heads(runs, model))
     elif stage in ("text", "language", "joint"):
         from hydra_rag.training.language_stage import LanguageConfig, train_language
 
         options["train_vision"] = stage == "joint"
         model = base_weights(runs, before=stage)
-        heads = _dense_heads(runs, model) if stage == "joint" else None
+        heads = dense_heads(runs, model) if stage == "joint" else None
         train_language(runs / stage, LanguageConfig(**options), log, model=model, heads=heads)
     elif stage == "retrieval":
         from hydra_rag.training.nano_retrieval import train_nano_retrieval
@@ -66,17 +68,23 @@ def run_stage(stage: str, runs: Path, config: dict[str, dict[str, Any]], log: Lo
         raise UsageError(f"unknown stage {stage!r}; stages: {', '.join(STAGES)}")
 
 
-def _dense_heads(runs: Path, model: Any) -> DenseHeads | None:
-    """Those of the run's vision stage; new ones learn within a few minutes."""
+def dense_heads(runs: Path, model: Any) -> DenseHeads:
+    """Those that go with the tower of :func:`base_weights`: of the run's last stage that moved it; else new
+    ones, which learn within minutes, with the shipped reading head."""
+    import torch
     from safetensors.torch import load_file
 
+    from hydra_rag.reading import load_head
     from hydra_rag.training.dense import DenseHeads
 
-    if not (runs / "vision" / "progress.json").exists():
-        return None
     vision = model.model.visual.config
     heads = DenseHeads(vision.hidden_size, vision.out_hidden_size)
-    heads.load_state_dict(_part(load_file(runs / "vision" / "state.safetensors"), "heads."))
+    for stage in ("joint", "vision"):
+        if (runs / stage / "progress.json").exists():
+            heads.load_state_dict(_part(load_file(runs / stage / "state.safetensors"), "heads."))
+            return heads
+    if (shipped := load_head(_shipped(), torch.device("cpu"))) is not None:
+        heads.reader.load_state_dict(shipped.state_dict())
     return heads
 
 
@@ -88,7 +96,7 @@ def base_weights(runs: Path, *, before: str | None = None) -> Any:
     from hydra_rag.nano.build import build_model
 
     model = build_model()
-    shipped = resources.files("hydra_rag.nano") / "weights" / "model.safetensors"
+    shipped = _shipped() / "model.safetensors"
     if shipped.is_file():
         model.load_state_dict({k: v.float() for k, v in load_file(str(shipped)).items()}, strict=False)
     for stage in STAGES[: STAGES.index(before)] if before else STAGES[:4]:
@@ -105,6 +113,10 @@ def base_weights(runs: Path, *, before: str | None = None) -> Any:
     return model
 
 
+def _shipped() -> Path:
+    return Path(str(resources.files("hydra_rag.nano") / "weights"))
+
+
 def _part(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
@@ -118,12 +130,16 @@ def export(runs: Path, folder: Path) -> None:
     import torch
 
     from hydra_rag.nano.build import save_processor
+    from hydra_rag.reading import FILE_NAME, save_head
 
     model = base_weights(runs).to(torch.float16)
+    reader = dense_heads(runs, model).reader
     model.config.dtype = torch.float16
     save_processor(folder)
     model.save_pretrained(str(folder))
-    (folder / "model.safetensors").chmod(0o644)
+    save_head(reader, folder)
+    for name in ("model.safetensors", FILE_NAME):
+        (folder / name).chmod(0o644)
     save_processor(folder)  # last: save_pretrained writes a generation configuration of its own
     adapter = runs / "retrieval" / "adapter"
     if (adapter / "hydra.json").is_file():

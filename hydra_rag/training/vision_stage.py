@@ -68,12 +68,14 @@ def train_vision(
     log: Callable[[str], None],
     *,
     model: Qwen3_5ForConditionalGeneration | None = None,
+    heads: DenseHeads | None = None,
 ) -> None:
     """Train until ``config.minutes`` of training time are used; resumes from ``folder`` when it holds a
-    state. ``model``: the weights to begin with; random ones by default."""
+    state. ``model``, ``heads``: the weights to begin with; random ones by default."""
     model = model or build_model(config.seed)
     tower = model.model.visual.to(config.device)
-    heads = DenseHeads(tower.config.hidden_size, tower.config.out_hidden_size).to(config.device)
+    heads = heads or DenseHeads(tower.config.hidden_size, tower.config.out_hidden_size)
+    heads = heads.to(config.device)
     modules: dict[str, nn.Module] = {"visual": tower, "heads": heads}
     optimisers = make_optimisers(modules.values(), config.lr)
     progress = checkpoints.load(folder, modules, optimisers) or {"step": 0, "seconds": 0.0, "width": 0.0}

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from hydra_rag.errors import UsageError
 from hydra_rag.model import HydraModel
 from hydra_rag.nano.build import build_model
+from hydra_rag.reading import load_head
 from hydra_rag.training import nano_stages
 from hydra_rag.training.dense import DenseHeads
 from hydra_rag.training.language_stage import forward
@@ -76,6 +77,20 @@ def test_a_stage_is_resumed_where_it_stopped_and_the_next_builds_on_it(tmp_path:
     torch.testing.assert_close(
         dict(model.model.visual.named_parameters())[name].detach(), joint[f"model.model.visual.{name}"]
     )
+
+
+def test_what_is_exported_reads_with_the_head_of_its_tower(tmp_path: Path) -> None:
+    config = nano_stages.read_config(None)
+    runs, folder = tmp_path / "runs", tmp_path / "model"
+    nano_stages.run_stage("vision", runs, config, [].append, minutes=0.01, workers=0, batch=2)
+    nano_stages.export(runs, folder)
+    trained = load_file(runs / "vision" / "state.safetensors")
+    head = load_head(folder, torch.device("cpu"))
+    assert head is not None
+    for name, value in head.state_dict().items():
+        torch.testing.assert_close(value, trained[f"heads.reader.{name}"].half().float())
+    with HydraModel.load(str(folder)) as model:
+        assert model.can_read
 
 
 def test_a_new_adapter_begins_with_the_shipped_one() -> None:
