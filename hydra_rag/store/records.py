@@ -45,7 +45,8 @@ class BlobInfo:
 
 @dataclass(frozen=True, slots=True)
 class PageInfo:
-    """``page`` is 1-based; ``width`` and ``height`` are pixels of the stored image."""
+    """``page`` is 1-based; ``width`` and ``height`` are pixels of the stored image. ``text_source``: where
+    its words came from: ``layer`` (the file), ``ocr``, ``model`` (read by it), or ``None``: it has none."""
 
     page_key: int
     document_id: str

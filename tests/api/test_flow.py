@@ -47,7 +47,7 @@ def shown_documents(flow: Flow) -> dict[str, Any]:
         shown = call("documents", "show", entry["document_id"], *common[:2], "--json").json
         assert {key: shown[key] for key in fields - {"pages"}} == {k: entry[k] for k in fields - {"pages"}}
         assert len(shown["pages"]) == entry["pages"]
-        assert set(shown["pages"][0]) == {"page", "width", "height", "label", "has_text"}
+        assert set(shown["pages"][0]) == {"page", "width", "height", "label", "has_text", "text_source"}
         out[entry["document_id"]] = shown
     return out
 

@@ -85,7 +85,14 @@ def make_app(world: World, pause: float = 0.0) -> FastAPI:
             return problem(404, "There is no such document.")
         one = world.documents[document_id]
         pages = [
-            {"page": n, "width": WIDTH, "height": HEIGHT, "label": str(n), "has_text": True}
+            {
+                "page": n,
+                "width": WIDTH,
+                "height": HEIGHT,
+                "label": str(n),
+                "has_text": True,
+                "text_source": "layer",
+            }
             for n in range(1, one["pages"] + 1)
         ]
         return {**one, "page_list": pages}

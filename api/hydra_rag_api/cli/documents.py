@@ -26,6 +26,7 @@ DocumentIds = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of 
 Ocr = Annotated[str | None, typer.Option("--ocr", metavar="auto|always|model|never",
                 help="Text of scans: by the ocr extra where it is installed, else by the model (auto); "
                      "by the extra (always); by the model (model); none (never).")]  # fmt: skip
+_TEXT = {None: "", "layer": "in the file", "ocr": "recognised (ocr)", "model": "read by the model"}
 Force = Annotated[bool, typer.Option("--force", help="Read files again that have not changed.")]
 Include = Annotated[list[str] | None, typer.Option("--include", metavar="PATTERN", help="Only such files.")]
 Exclude = Annotated[list[str] | None, typer.Option("--exclude", metavar="PATTERN", help="No such files.")]
@@ -108,16 +109,8 @@ def _documents(group: typer.Typer) -> None:
         """Show a document and its pages."""
         with cli.rag() as rag:
             found = rag.collection.document(document)
-        pages: list[dict[str, Any]] = [
-            {
-                "page": page.page,
-                "width": page.width,
-                "height": page.height,
-                "label": page.label,
-                "has_text": page.has_text,
-            }
-            for page in found.page_list
-        ]
+        names = ("page", "width", "height", "label", "has_text", "text_source")
+        pages: list[dict[str, Any]] = [{name: getattr(p, name) for name in names} for p in found.page_list]
 
         def human(console: Console) -> None:
             console.print(
@@ -128,7 +121,7 @@ def _documents(group: typer.Typer) -> None:
                     p["page"],
                     f"{p['width']} × {p['height']}",
                     p["label"] or "",
-                    "text" if p["has_text"] else "",
+                    _TEXT[p["text_source"]],
                 )
                 for p in pages
             ]

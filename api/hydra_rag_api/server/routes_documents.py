@@ -117,10 +117,8 @@ def list_documents(
 @router.get("/{document_id}", response_model=DocumentPages, summary="A document and its pages")
 def show_document(engine: Engine, document_id: DocumentId) -> dict[str, Any]:
     info = engine.collection.document(document_id)
-    pages = [
-        {"page": p.page, "width": p.width, "height": p.height, "label": p.label, "has_text": p.has_text}
-        for p in info.page_list
-    ]
+    names = ("page", "width", "height", "label", "has_text", "text_source")
+    pages = [{name: getattr(p, name) for name in names} for p in info.page_list]
     missing = [failed.to_json() for failed in info.failed_pages]
     return {**document_json(info), "page_list": pages, "failed_pages": missing}
 

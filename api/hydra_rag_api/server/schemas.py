@@ -101,6 +101,9 @@ class PageInfo(BaseModel):
     height: int
     label: str | None
     has_text: bool
+    text_source: Literal["layer", "ocr", "model"] | None = Field(
+        description="where its words came from: the file, the ocr extra, or the model's own reading"
+    )
 
 
 class FailedPage(BaseModel):

@@ -92,7 +92,7 @@ export async function documents() {
   return found;
 }
 
-/** Its pages are in `page_list`: {page, width, height, label, has_text}. */
+/** Its pages are in `page_list`: {page, width, height, label, has_text, text_source}. */
 export const document_ = (document) => json(`api/documents/${id(document)}`);
 export const removeDocument = (document) => call(`api/documents/${id(document)}`, { method: "DELETE" });
 
