@@ -105,12 +105,12 @@ def _steps(
     collected, and thereby cancelled, while its job runs."""
     vision, base, device = model.vision, model.base_model, model.device
 
-    def steps() -> Generator[None, None, Decoding]:
+    def steps() -> Generator[bool, None, Decoding]:
         try:
             inputs: dict[str, Any] = prompt.tensors(device, pixels=False)
             if prompt.images:
                 inputs["mm_encoder_outputs"] = encoder_outputs(vision.features(base, prompt.images, device))
-                yield
+                yield False
             tell = lambda token, logprob: events.put((token, logprob))  # noqa: E731
             return (yield from decode_steps(base, inputs, random, tell, options))
         finally:
