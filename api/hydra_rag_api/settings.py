@@ -128,4 +128,6 @@ def load_settings(**given: Any) -> Settings:
             f"Settings can't be used ({faults}): check options, HYDRA_RAG_* variables and {PROJECT_FILE}."
         ) from error
     except (SettingsError, OSError, ValueError) as error:
-        raise UsageError(f"A settings file can't be read ({error}): mend or remove it.") from error
+        raise UsageError(
+            f"The settings can't be read ({error}): mend the HYDRA_RAG_* variable or the file."
+        ) from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hydra_rag_api.settings import load_settings
 from tests.api.conftest import Command, draw
 
 COMMANDS = [
@@ -165,6 +166,22 @@ def test_settings_come_from_options_then_environment_then_files(
     assert (values["tenant"], values["collection"]) == ("variable", "option")
     assert values["store"] == str(tmp_path / "home" / "store")
     assert "secret@" not in ran.out
+
+
+@pytest.mark.parametrize("given", ["a.example, B.example", None])
+def test_names_of_the_server_come_from_a_variable_or_a_file(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if given is None:
+        (tmp_path / "hydra_rag.toml").write_text("[server]\nhosts = ['a.example', 'B.example']\n")
+    else:
+        monkeypatch.setenv("HYDRA_RAG_SERVER__HOSTS", given)
+    settings = load_settings().server
+    assert settings.host_names == {"a.example", "b.example"}
+    shown = " ".join(command("config", "show").out.split())
+    assert "server.hosts" in shown
+    assert "server.port 8000 port to listen on" in shown
 
 
 def test_unexpected_errors_show_a_traceback_only_with_debug(

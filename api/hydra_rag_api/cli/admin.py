@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -159,10 +159,18 @@ def _key_json(key: ApiKey) -> dict[str, Any]:
     }
 
 
+def _rows(fields: Mapping[str, Any], values: Mapping[str, Any], section: str = "") -> list[tuple[Any, ...]]:
+    return [
+        (section + name, "" if values[name] is None else values[name], field.description or "")
+        for name, field in fields.items()
+    ]
+
+
 def _config(group: typer.Typer) -> None:
     @command(group, "show", uses=("store", "model"))
     def show(cli: Cli) -> None:
         """Show the effective settings, what each means, and the files they may come from."""
+        from hydra_rag_api.server.limits import ServerSettings
         from hydra_rag_api.settings import PROJECT_FILE, Settings, user_config_file
 
         chosen = cli.settings
@@ -170,13 +178,13 @@ def _config(group: typer.Typer) -> None:
         files = [str(path) for path in (Path(PROJECT_FILE), user_config_file()) if path.is_file()]
 
         def human(console: Console) -> None:
-            rows = [
-                (name, "" if values[name] is None else values[name], field.description or "")
-                for name, field in Settings.model_fields.items()
-            ]
+            rows = [row for row in _rows(Settings.model_fields, values) if row[0] != "server"]
+            rows += _rows(ServerSettings.model_fields, values["server"], "server.")
             cli.out.table(console, ["SETTING", "VALUE", "MEANING"], rows)
             console.print(
-                f"Files read: {', '.join(files) or 'none'}. Variables: HYDRA_RAG_<SETTING>.", style="dim"
+                f"Files read: {', '.join(files) or 'none'}. "
+                "Variables: HYDRA_RAG_STORE, HYDRA_RAG_SERVER__PORT and so on.",
+                style="dim",
             )
 
         cli.out.result({"settings": values, "files": files}, human)

@@ -156,7 +156,7 @@ class Guard:
         host = headers.get("host", "")
         name = urlsplit(f"//{host}").hostname or "" if host else ""
         allowed = self.services.settings
-        named = name in (host.lower() for host in allowed.hosts)
+        named = name in allowed.host_names
         if self.services.require_keys is not True and not (is_loopback(name) or named):
             raise ApiError(421, "wrong_host", "This server is not called by that name (Host header).")
         if scope["method"] not in _SAFE:

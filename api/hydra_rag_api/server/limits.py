@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 __all__ = ["ServerSettings"]
 
@@ -14,7 +14,7 @@ class ServerSettings(BaseModel):
 
     host: str = Field("127.0.0.1", description="address to listen on; any but loopback requires keys")
     port: int = Field(8000, ge=0, le=65_535, description="port to listen on")
-    hosts: tuple[str, ...] = Field((), description="further names this server is called by (Host header)")
+    hosts: str = Field("", description="further names it is called by (Host header), commas between them")
     max_file_bytes: int = Field(200 << 20, ge=1, description="one uploaded file")
     max_files: int = Field(100, ge=1, description="files of one upload")
     max_upload_bytes: int = Field(512 << 20, ge=1, description="one upload request, all files together")
@@ -31,3 +31,14 @@ class ServerSettings(BaseModel):
     drain_seconds: float = Field(30.0, ge=0, description="time that running answers get when stopping")
     min_free_bytes: int = Field(1 << 30, ge=0, description="free disk space under which uploads are refused")
     page_cache_bytes: int = Field(64 << 20, ge=0, description="memory for scaled page images")
+
+    @field_validator("hosts", mode="before")
+    @classmethod
+    def _joined(cls, value: object) -> object:
+        """A list, as a settings file may have it, is as good."""
+        return ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """``hosts``, each in lower case."""
+        return frozenset(name.strip().lower() for name in self.hosts.split(",") if name.strip())

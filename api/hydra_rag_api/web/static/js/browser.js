@@ -46,7 +46,7 @@ class PageBrowser extends HTMLElement {
     // Short documents share a shelf, so that they do not waste a row each.
     const short = now.filter((one) => one.pages <= FEW);
     const together = el("div", { class: "sheets" }, ...short.flatMap((one) =>
-      range(1, one.pages).map((page) => this.#sheet(spotOf(one, page), one.pages > 1 ? `${one.document} · ${page}` : one.document))));
+      range(1, one.pages).map((page) => this.#sheet(spotOf(one, page), one.document, one.pages > 1))));
     this.room.append(...(short.length ? [together] : []),
       ...now.filter((one) => one.pages > FEW).map((one) => this.#shelf(one)));
     if (later.length) {
@@ -59,7 +59,7 @@ class PageBrowser extends HTMLElement {
     const sheets = el("div", { class: "sheets" });
     const more = (from) => {
       const to = Math.min(one.pages, from + SHOWN);
-      sheets.append(...range(from + 1, to).map((page) => this.#sheet(spotOf(one, page), `${page}`)));
+      sheets.append(...range(from + 1, to).map((page) => this.#sheet(spotOf(one, page), `${page}`, false)));
       if (to < one.pages) {
         const button = el("button", { type: "button", class: "button", text: `${count(one.pages - to, "more page")}`, onclick: () => { button.remove(); more(to); } });
         sheets.append(button);
@@ -70,11 +70,12 @@ class PageBrowser extends HTMLElement {
       el("div", { class: "shelf-head" }, el("h2", { text: one.document, title: one.document }), el("span", { text: count(one.pages, "page") })), sheets);
   }
 
-  #sheet(spot, text, extra = {}, rank = null) {
+  #sheet(spot, text, numbered, extra = {}, rank = null) {
     return el("button", { type: "button", class: "sheet", "aria-label": `Open ${spot.document}, page ${spot.page}${rank ? `, rank ${rank}` : ""}`,
       onclick: () => emit("open-page", { ...spot, ...extra }) },
       el("span", { class: "sheet-pic" }, lazyImage(api.pageImage(spot.document_id, spot.page, 320), ""), rank ? el("span", { class: "rank", text: rank }) : null),
-      el("span", { class: "sheet-name", text }));
+      // A long name is cut, never the number behind it.
+      el("span", { class: "sheet-name" }, el("span", { text }), numbered ? el("span", { text: ` · ${spot.page}` }) : null));
   }
 
   async #search(query) {
@@ -90,7 +91,7 @@ class PageBrowser extends HTMLElement {
       if (!hits.length) {
         this.room.replaceChildren(el("div", { class: "desk-empty" }, icon("none", ""), el("p", { text: "No page fits that search." })));
       } else {
-        const sheets = hits.map((hit) => this.#sheet(hit, `${hit.document} · ${hit.page}`, { query, marks: marksOf(hit.regions, "region"), whole: true }, hit.rank));
+        const sheets = hits.map((hit) => this.#sheet(hit, hit.document, true, { query, marks: marksOf(hit.regions, "region"), whole: true }, hit.rank));
         this.room.replaceChildren(el("section", { class: "shelf" },
           el("div", { class: "shelf-head" }, el("h2", { text: `Pages like “${query}”` }), el("span", { text: count(hits.length, "page") })),
           el("div", { class: "sheets" }, ...sheets)));
