@@ -33,6 +33,10 @@ __all__ = ["read_steps", "words_of"]
 _GAP_PATCHES, _GAP_LETTERS = 2.0, 3.0
 #: Letters are at most so many patches above and below the middle of their row.
 _REACH = 1.75
+#: Steps from where a letter is named to its middle: it is named as soon as it can be told.
+_LATE = 1.3
+#: Room above and below the ink in a box as text layers have it, in heights of the ink.
+_ABOVE, _BELOW = 0.2, 0.3
 #: Share of the strongest contrast in a word that counts as ink.
 _INK = 0.4
 #: Differences of grey below this are paper.
@@ -101,7 +105,7 @@ def _split(row: RowText) -> list[tuple[str, float, float, float]]:
         if part:
             half = _pitch(row, part, STEPS) / 2
             score = float(np.exp(np.mean([row.logprobs[i] for i in part])))
-            ends = row.steps[part[0]] + 0.5 - half, row.steps[part[-1]] + 0.5 + half
+            ends = row.steps[part[0]] + _LATE - half, row.steps[part[-1]] + _LATE + half
             words.append(("".join(row.text[i] for i in part), *ends, score))
     return words
 
@@ -118,7 +122,7 @@ def _most(row: RowText, part: Sequence[int], steps: int) -> float:
 
 
 def _over_ink(grey: npt.NDArray[np.int16], left: float, right: float, middle: float, patch: float) -> Box:
-    """The box as high as the ink round ``middle``: rows of pixels that vary, up to a gap between lines."""
+    """The box round the ink at ``middle``: rows of pixels that vary, up to a gap between lines."""
     x0, x1 = max(0, round(left)), max(round(left) + 1, round(right))
     reach = _REACH * patch
     y0, y1 = max(0, round(middle - reach)), min(len(grey), round(middle + reach))
@@ -141,7 +145,8 @@ def _over_ink(grey: npt.NDArray[np.int16], left: float, right: float, middle: fl
         top -= 1
     while bottom < len(ink) - 1 and ink[bottom + 1 : bottom + 3].any():
         bottom += 1
-    return Box(x0, y0 + top, x1, y0 + bottom + 1)
+    tall = bottom + 1 - top
+    return Box(x0, y0 + top - round(_ABOVE * tall), x1, y0 + bottom + 1 + round(_BELOW * tall))
 
 
 def _surest(words: Sequence[_Read]) -> list[_Read]:
