@@ -109,7 +109,11 @@ def evaluate_folder(
                 stored = vectors[page.image]
                 if "answers" in parts:
                     _log(log, answers.ask(reader, seen, image, index, stored, shown))
-                if "gaze" in parts and (looked := gaze.look(page, image, question, stored)) is not None:
+                words = seen.words if reader.profile.bound else ()
+                if (
+                    "gaze" in parts
+                    and (looked := gaze.look(page, image, question, stored, words)) is not None
+                ):
                     _log(log, looked)
                 if "gaze" in parts and gate:
                     _log(log, gates.ask(seen, image, question, stored, text_layer=shown))

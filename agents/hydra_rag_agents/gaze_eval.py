@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from hydra_rag.errors import UsageError
 from hydra_rag.metrics import mean
 from hydra_rag_agents.eval_data import EvalPage, EvalQuestion, open_image, read_pages
+from hydra_rag_agents.reader import model_profile
+from hydra_rag_agents.word_map import with_words
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from hydra_rag.model import HydraModel
     from hydra_rag.saliency.calibrate import Sample
     from hydra_rag.saliency.calibration import Calibration
-    from hydra_rag.values import MultiVector
+    from hydra_rag.values import MultiVector, Word
     from hydra_rag_agents.gaze_pictures import GazePictures
 
 __all__ = ["GazeFigures", "boxed_samples", "gaze_table", "gaze_targets", "table_markdown"]
@@ -29,6 +31,8 @@ COLUMNS = (
     "pointing", "pointing_near", "pointing_exact", "energy_in_box", "enrichment", "auroc",
     "iou@0.25", "iou@0.5", "coverage", "area",
 )  # fmt: skip
+#: The calibrated filters, and the map held against what the model read of the page.
+WORDS = "calibrated+words"
 Progress = Callable[[int, int], None]
 
 
@@ -41,9 +45,15 @@ class GazeFigures:
         self._scores: list[dict[str, float]] = []
 
     def look(
-        self, page: EvalPage, image: Image.Image, asked: EvalQuestion, vectors: MultiVector | None = None
+        self,
+        page: EvalPage,
+        image: Image.Image,
+        asked: EvalQuestion,
+        vectors: MultiVector | None = None,
+        words: Sequence[Word] = (),
     ) -> dict[str, Any] | None:
-        """Look once; the record for ``predictions.jsonl``. ``None`` for a question without evidence boxes."""
+        """Look once; the record for ``predictions.jsonl``. ``None`` for a question without evidence boxes.
+        ``words``: what the map is held against (:mod:`hydra_rag_agents.word_map`)."""
         from hydra_rag.saliency.boxes import propose
         from hydra_rag.saliency.calibration import calibration_for
         from hydra_rag.saliency.probes import look
@@ -62,6 +72,7 @@ class GazeFigures:
             image_tokens=self._tokens,
             vectors=vectors,
         )
+        found = with_words(found, words, asked.question, *image.size)
         chosen = [region.box for region in propose(found, *image.size)]
         self._scores.append(map_scores(found, truth, *image.size) | box_scores(chosen, truth, *image.size))
         return {
@@ -116,7 +127,8 @@ def gaze_table(
     pictures: GazePictures | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Every method with no filter, each filter alone, and the filters in use ("calibrated").
+    """Every method with no filter, each filter alone, the filters in use ("calibrated"), and for a small
+    model that reads these held against what it read.
 
     ``{"rows": [{"method", "filter", **figures}], "samples", "model", "layers", "generic"}``; best first by
     pointing. Methods that need a retrieval adapter are left out where there is none. ``pictures`` gets the
@@ -132,6 +144,9 @@ def gaze_table(
     known = calibration or calibration_for(model)
     used = DEFAULT_FILTERS if known.filters is None else known.filters
     options = {"none": (), **{name: (name,) for name in FILTERS}, "calibrated": used}
+    reads = model.can_read and model_profile(model).bound
+    if reads:
+        options[WORDS] = used
     chosen = [find_method(name) for name in (methods or METHODS)]
     if model.retrieval is None:
         chosen = [method for method in chosen if "similarity" not in method.needs]
@@ -141,16 +156,22 @@ def gaze_table(
     for done, (page, asked) in enumerate(targets, start=1):
         image = open_image(folder, page.image)
         truth = _inside(asked, image.size)
+        words = model.read_pages([image])[0] if reads else []
         signals = record(model, [image], asked.question, needs, calibration=known, image_tokens=image_tokens)[
             0
         ][0]
         for method in chosen:
             for name, filters in options.items():
                 found = saliency(signals, method, find_filters(filters))
+                if name == WORDS:
+                    found = with_words(found, words, asked.question, *image.size)
                 boxes = [region.box for region in propose(found, *image.size)]
                 both = map_scores(found, truth, *image.size) | box_scores(boxes, truth, *image.size)
                 scores.setdefault((method.name, name), []).append(both)
-                if pictures is not None and (method.name, name) == (DEFAULT, "calibrated"):
+                if pictures is not None and (method.name, name) == (
+                    DEFAULT,
+                    WORDS if reads else "calibrated",
+                ):
                     pictures.take(image, asked.question, found, truth, boxes)
         if progress is not None:
             progress(done, len(targets))

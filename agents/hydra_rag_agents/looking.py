@@ -1,7 +1,7 @@
 """A look: the model's own map of a page, boxes from it, and the crops that a gaze shows.
 
-Boxes are snapped to the text layer where the page has one. Crops are drawn anew from the document's file at
-the size at which the model reads text best.
+Boxes are snapped to the text layer where the page has one; a small model's map is held against it as well.
+Crops are drawn anew from the document's file at the size at which the model reads text best.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hydra_rag.values import Word
 from hydra_rag_agents.gate import Look, Spot
 from hydra_rag_agents.ports import Library, Reader
 from hydra_rag_agents.state import PageId, ReaderProfile, Turn
+from hydra_rag_agents.word_map import with_words
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,6 +36,8 @@ def look(library: Library, reader: Reader, turn: Turn, page: PageId | None) -> L
     assert image is not None, "a look needs an image"
     words = library.words(page) if page is not None and turn.settings.text_layer else ()
     found = reader.look(image, turn.asked)
+    if reader.profile.bound:
+        found = with_words(found, words, turn.asked, *image.size)
     regions = propose(found, *image.size, words=words)
     whole = reader.sharpness(*image.size)
     spots = []

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hydra_rag.saliency.calibration import Calibration
     from hydra_rag.saliency.maps import SaliencyMap
 
-__all__ = ["NANO", "ModelReader", "image_message", "profile_of"]
+__all__ = ["NANO", "ModelReader", "image_message", "model_profile", "profile_of"]
 
 #: A small trained model: one page a prompt, a few characters of text layer, short values.
 NANO = ReaderProfile(
@@ -54,6 +54,13 @@ def profile_of(settings: Mapping[str, Any] | None, *, image_tokens: int | None =
     return replace(profile, image_tokens=image_tokens) if image_tokens else profile
 
 
+def model_profile(model: HydraModel) -> ReaderProfile:
+    """The profile of a loaded model, from its adapter where it has one."""
+    spec = getattr(model.retrieval, "spec", None)
+    tokens = getattr(spec, "answer_tokens", None)
+    return profile_of(getattr(spec, "reader", None), image_tokens=tokens)
+
+
 def image_message(images: Sequence[Image.Image], text: str) -> list[dict[str, Any]]:
     """One user message: the images, then the text."""
     content: list[dict[str, Any]] = [{"type": "image", "image": image} for image in images]
@@ -71,10 +78,7 @@ class ModelReader:
     @property
     def profile(self) -> ReaderProfile:
         if self._profile is None:
-            spec = getattr(self._model().retrieval, "spec", None)
-            self._profile = profile_of(
-                getattr(spec, "reader", None), image_tokens=getattr(spec, "answer_tokens", None)
-            )
+            self._profile = model_profile(self._model())
         return self._profile
 
     @property

@@ -23,6 +23,8 @@ _FUNCTION_WORDS = (
     "whom whose why will with you your"
 )
 _STOP = frozenset(_FUNCTION_WORDS.split())
+#: Shorter words with a letter wrong are other words.
+_LONG = 6
 
 
 def content_tokens(text: str) -> list[str]:
@@ -48,16 +50,32 @@ def _stem(word: str) -> str:
 def said(asked: Iterable[str], tokens: Iterable[str]) -> set[str]:
     """Which of the ``asked`` words (as :func:`content_tokens` makes them) are among ``tokens``.
 
-    Words of four letters and more are also told by a longer form of themselves (weigh, weight; move, moved).
+    Words of four letters and more are also told by a longer form of themselves (weigh, weight; move, moved),
+    longer ones also with one letter wrong: a slip of whoever typed or read it.
     """
     here = set(tokens)
-    return {word for word in asked if word in here or any(_kin(word, other) for other in here)}
+    return {
+        word
+        for word in asked
+        if word in here or any(_kin(word, other) or _slip(word, other) for other in here)
+    }
 
 
 def _kin(one: str, other: str) -> bool:
     short, long = sorted((one, other), key=len)
     more = len(long) - len(short)
     return long.startswith(short) and (more <= 2 if len(short) > 4 else more <= len(short) - 3)
+
+
+def _slip(one: str, other: str) -> bool:
+    """Whether two words without digits differ by one letter: another, one more, or one less."""
+    if min(len(one), len(other)) < _LONG or abs(len(one) - len(other)) > 1 or not (one + other).isalpha():
+        return False
+    start = 0
+    while start < min(len(one), len(other)) and one[start] == other[start]:
+        start += 1
+    a, b = one[start:], other[start:]
+    return a[1:] == b[1:] or a[1:] == b or a == b[1:]
 
 
 def choose_lines(words: Sequence[Word], question: str, budget: int) -> str:

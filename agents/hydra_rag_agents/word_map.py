@@ -1,0 +1,62 @@
+"""A map of where the model looks, held against the words of the page.
+
+A small model's attention finds the region of an answer and hardly the line. Where the words of a page are
+known (its text layer, or what the model read of it), the layout says how likely each of them begins an answer
+(:mod:`hydra_rag_agents.priors`); the map is its product with the attention, as independent witnesses combine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hydra_rag.geometry import Grid
+from hydra_rag.lines import group_lines
+from hydra_rag.saliency.maps import SaliencyMap
+from hydra_rag.values import FloatArray, Word
+from hydra_rag_agents.priors import line_priors
+
+__all__ = ["with_words", "word_strengths"]
+
+#: Exponent of the attention, chosen on pages of other programs than ours.
+ATTENTION = 0.25
+#: Attention of the cells where there is least of it, as a share of its peak.
+_LEAST = 1e-3
+
+
+def with_words(
+    found: SaliencyMap, words: Sequence[Word], question: str, width: int, height: int
+) -> SaliencyMap:
+    """``found`` times how likely the answer begins at the words of each cell. ``words``: boxes in pixels of
+    the image of ``width`` × ``height``. Unchanged where no word speaks for an answer."""
+    likely = word_strengths(found.grid, words, question, width, height)
+    if not likely.any():
+        return found
+    attention = np.maximum(found.values / found.values.max(), _LEAST) ** ATTENTION
+    return SaliencyMap.of(found.grid, likely * attention, f"{found.method}+words")
+
+
+def word_strengths(grid: Grid, words: Sequence[Word], question: str, width: int, height: int) -> FloatArray:
+    """float32 [cells]: the strongest support of a word in each cell, times the share of it that it covers."""
+    plane = np.zeros((grid.rows, grid.cols), np.float32)
+    across, down = width / grid.cols, height / grid.rows
+    lines = group_lines(words)
+    for line, priors in zip(lines, line_priors(lines, lines, question), strict=True):
+        pieces = iter(priors)
+        for word in line.words:
+            support = max((next(pieces).supports for _ in word.text.split()), default=0.0)
+            box = word.box.clip(width, height)
+            rows, high = _overlaps(box.top, box.bottom, down)
+            cols, wide = _overlaps(box.left, box.right, across)
+            part = plane[rows, cols]
+            np.maximum(part, support * np.outer(high, wide), out=part)
+    return plane.reshape(-1)
+
+
+def _overlaps(start: int, end: int, step: float) -> tuple[slice, FloatArray]:
+    """The cells of ``step`` pixels that a half-open range meets, and the share of each that it covers."""
+    first, last = int(start / step), int((end - 1) / step)
+    edges = np.arange(first, last + 2) * step
+    covered = np.minimum(edges[1:], end) - np.maximum(edges[:-1], start)
+    return slice(first, last + 1), (np.maximum(covered, 0) / step).astype(np.float32)
