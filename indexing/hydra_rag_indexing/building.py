@@ -25,7 +25,7 @@ _RETUNE = 1.5
 #: The centroids are trained again when the collection is this many times what they were trained on,
 #: or when new pages lie this much worse with them.
 _GROWTH, _WORSE_FIT = 4.0, 0.85
-_QUERIES = 128
+_QUERIES = 192
 
 
 def checked(choice: str) -> Choice:

@@ -49,7 +49,7 @@ class PageLists(FirstStage):
     """
 
     kind = "lists"
-    budgets = (0.05, 0.1, 0.2, 0.4, 0.8)
+    budgets = (0.05, 0.1, 0.2, 0.4)
     shares = (0.0, 0.35, 0.7)
 
     def __init__(

@@ -46,6 +46,7 @@ class Embedder:
 def collection(store: Store, monkeypatch: pytest.MonkeyPatch) -> Collection:
     monkeypatch.setattr(snapshot, "SCAN_ROWS", 300)
     monkeypatch.setattr(tuning, "_COUNTS", (5, 10, 20))
+    monkeypatch.setattr(tuning, "_BATCH", 0)  # of vectors: more than these pages have
     monkeypatch.setattr(tuning, "TARGET", 0.3)
     monkeypatch.setattr(tuning, "ACCEPTED", 0.0)
     return Collection(store, Embedder, settings=QUICK)
@@ -193,7 +194,6 @@ def test_only_pages_of_another_kind_are_trained_for(
     """What a user does: many files of one kind, then as many of another; searches stay as good."""
     monkeypatch.setattr(snapshot, "_TAIL_ROWS", 100)
     monkeypatch.setattr(tuning, "_COUNTS", (10, 20, 30, 40, 60))
-    monkeypatch.setattr(tuning, "_BATCH", 0)
     monkeypatch.setattr(tuning, "TARGET", 0.95)
     embedder = Embedder()
     held = Collection(collection.store, lambda: embedder, settings=QUICK)
