@@ -58,15 +58,22 @@ class Zygote:
         action: str = "kill",
         mutant: str | None = None,
         until: int | None = None,
+        stopped: Callable[[int], None] | None = None,
     ) -> dict[str, Any]:
-        """Run the workload's steps before ``until`` in ``root``; the fault comes at call ``at`` (0: no)."""
+        """Run the workload's steps before ``until`` in ``root``; the fault comes at call ``at`` (0: no).
+
+        ``stopped`` is given the process before it begins, stopped.
+        """
         root.mkdir(parents=True, exist_ok=True)
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
         job = {"root": str(root), "at": at, "action": action, "mutant": mutant, "until": until}
+        job["stop"] = stopped is not None
         stdin.write(json.dumps(job) + "\n")
         stdin.flush()
+        if stopped is not None:
+            stopped(int(stdout.readline()))
         answer: dict[str, Any] = json.loads(stdout.readline())
         return answer
 

@@ -1,13 +1,16 @@
 """A small process that forks workloads: everything is imported once, each fault point costs a fork.
 
-Reads JSON lines ``{"root", "at", "action", "mutant", "until"}``, answers
-``{"status", "count", "log", "error"}``.
+Reads JSON lines ``{"root", "at", "action", "mutant", "until", "stop"}``, answers
+``{"status", "count", "log", "error"}``. With ``stop`` the child stops before it begins, and a line with its
+process id comes first: whoever sent the job lets it go on.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -25,6 +28,8 @@ import hydra_rag_indexing.reindex  # noqa: F401
 import hydra_rag_migrations.runner  # noqa: F401
 from tests.faults import mutants, workload
 from tests.faults.points import Points
+
+_SET_PTRACER = 0x59616D61  # a tracer need not be an ancestor, where the system asks for that
 
 
 def child(root: Path, at: int, action: str, mutant: str | None, until: int | None) -> None:
@@ -52,8 +57,13 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             sys.stdin.close()
+            if job["stop"]:
+                ctypes.CDLL(None).prctl(_SET_PTRACER, ctypes.c_ulong(-1), 0, 0, 0)
+                os.kill(os.getpid(), signal.SIGSTOP)
             child(root, job["at"], job["action"], job["mutant"], job["until"])
             os._exit(0)
+        if job["stop"]:
+            print(pid, flush=True)
         _, status = os.waitpid(pid, 0)
         answer = {"status": os.waitstatus_to_exitcode(status), "count": 0, "log": [], "error": ""}
         if (root / "result").exists():
