@@ -156,6 +156,7 @@ def _copy_database(store: Store, target: Path) -> None:
     """One committed state of the database; whoever writes meanwhile is neither stopped nor seen by half."""
     for path in (target, target.with_name(target.name + "-wal"), target.with_name(target.name + "-shm")):
         path.unlink(missing_ok=True)
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT, 0o600))  # as private as the store's own folder
     raw = store.engine.raw_connection()
     try:
         connection: Any = raw.driver_connection
@@ -224,6 +225,7 @@ def _entry(path: Path) -> dict[str, Any]:
 def _write(path: Path, data: bytes) -> None:
     partial = path.with_suffix(".part")
     with open(partial, "wb") as out:
+        os.chmod(partial, 0o600)
         out.write(data)
         out.flush()
         os.fsync(out.fileno())

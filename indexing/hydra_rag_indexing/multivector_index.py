@@ -123,8 +123,8 @@ class MultiVectorIndex:
         index, _ = self._current()
         built = index.optimize()
         with self._lock:
-            if self._index is index:
-                self._index = built
+            # Items may have come or gone meanwhile: then the cache has what was built.
+            self._index = built if self._index is index else self._index.reread()
 
     def verify(self) -> None:
         """Read everything and compare every checksum. Raises ``CorruptionError``."""

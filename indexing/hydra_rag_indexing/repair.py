@@ -8,8 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, exists, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import delete, exists, select
 
 from hydra_rag.errors import FileError
 from hydra_rag.geometry import Box
@@ -34,7 +33,7 @@ from hydra_rag_indexing.page_reading import file_ocr, set_words
 from hydra_rag_indexing.pipeline import Settings
 from hydra_rag_indexing.reindex import embed_missing
 from hydra_rag_indexing.sweep import sweep, to_trash
-from hydra_rag_indexing.text import index_page_text
+from hydra_rag_indexing.text import index_page_text, remove_page_text
 
 if TYPE_CHECKING:
     from hydra_rag_indexing.collection import Collection
@@ -175,12 +174,7 @@ def _mend_text(store: Store, lease: WriteLease, page_keys: list[int]) -> None:
                 listed = [Word(str(word), Box(*box)) for word, *box in words.words]
                 index_page_text(db, page_key, words.tenant, join_words(listed))
             elif db.get(PageRow, page_key) is None:
-                _drop_text(db, page_key)
-
-
-def _drop_text(db: Session, page_key: int) -> None:
-    key = "rowid" if db.get_bind().dialect.name == "sqlite" else "page_key"
-    db.execute(text(f"DELETE FROM page_text WHERE {key} = :key"), {"key": page_key})
+                remove_page_text(db, [page_key])
 
 
 def _embed(collection: Collection, lease: WriteLease) -> None:

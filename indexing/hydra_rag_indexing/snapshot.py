@@ -113,7 +113,6 @@ class VectorIndex:
         made = self._with(stage, table, codes)
         if stage is not None and _TAIL_ROWS < made.tail_rows <= _TAIL_MOST:
             made = self._with(stage.with_pages(table, made._tail), table, codes)
-        made._refused = self._refused
         return made
 
     def reread(self) -> VectorIndex:
@@ -140,7 +139,9 @@ class VectorIndex:
     ) -> VectorIndex:
         if table is None:
             table, codes = self._table, self._codes
-        return VectorIndex(self._directory, self.dim, self._cache_dir, table, stage, codes, self._choice)
+        made = VectorIndex(self._directory, self.dim, self._cache_dir, table, stage, codes, self._choice)
+        made._refused = self._refused
+        return made
 
     def optimize(self, *, queries: Sequence[FloatArray] | None = None, force: bool = False) -> VectorIndex:
         """This snapshot with a first stage that fits it, saved in the cache folder. Blocks until built.
@@ -163,8 +164,7 @@ class VectorIndex:
             codes.fill(table, positions)
         stage = best_stage(table, None if force else stage, self._choice, codes, queries)
         made = self._with(stage, table, codes)
-        if stage is None:
-            made._refused = self.rows
+        made._refused = 0 if stage is not None else self.rows
         if self._cache_dir is not None:
             save_stage(self._cache_dir, stage or (self.rows, self._choice), table)
         return made

@@ -20,7 +20,7 @@ CALLS = ("pwrite64", "write", "fsync", "fdatasync", "ftruncate", "rename", "unli
 
 
 def traced(zygote: Zygote, root: Path, strace: str, call: str, at: int) -> int:
-    """Run the whole workload in ``root``, killed at the ``at``-th such call of a thread; returns its status."""
+    """Run the whole workload in ``root``, killed at a thread's ``at``-th such call; returns its status."""
 
     def attach(pid: int) -> None:
         while _status(pid, "State").split()[0] != "T":

@@ -55,6 +55,8 @@ def test_what_is_restored_is_what_was_saved(collection: Collection, source: Sour
     other.ingest([source("d.txt", 1, 4)])
     assert len(other.documents()) == 3
     assert not list((tmp_path / "saved").glob("*-wal"))
+    files = [path for path in (tmp_path / "saved").rglob("*") if path.is_file()]
+    assert {path.stat().st_mode & 0o077 for path in files} == {0}, "others can read what the store hides"
 
 
 def test_nothing_is_overwritten(collection: Collection, source: Source, tmp_path: Path) -> None:
