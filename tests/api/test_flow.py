@@ -171,7 +171,7 @@ def test_chat_leans_on_what_was_said(
 ) -> None:
     import io
 
-    monkeypatch.setattr("sys.stdin", io.StringIO("Within how many days?\nAnd the total?\n\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("Within how many days?\nAnd the total?\nexit\nMore?\n"))
     assert command("chat", "--store", store, "--model", tiny).code == 0
     (session,) = command("sessions", "list", "--store", store, "--json").json["sessions"]
     assert session["turns"] == 2

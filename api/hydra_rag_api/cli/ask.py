@@ -141,7 +141,7 @@ def register(app: typer.Typer) -> None:
 
     @command(app, "chat", uses=("store", "model"), hint="`hydra-rag sessions list` shows the conversation.")
     def chat(cli: Cli, session: Session = None, mode: Mode = None, text: Text = None) -> None:
-        """Ask question after question, each leaning on the ones before. Ends with an empty line or Ctrl-D."""
+        """Ask question after question, each leaning on the ones before. "exit" or an empty line ends it."""
         if cli.out.as_json:
             raise UsageError("chat is for people: use `ask --session ID --json` in scripts.")
         settings = _ask_settings(cli, 5, None, mode, "auto", text, None)
@@ -149,7 +149,7 @@ def register(app: typer.Typer) -> None:
         with cli.rag() as rag:
             while True:
                 question = _read_line()
-                if not question:
+                if question.lower() in ("", "exit", "quit", "/exit", "/quit"):
                     return
                 try:
                     with _working(cli) as status:
