@@ -137,6 +137,7 @@ class AskDocuments(_Arguments):
 
 class ListDocuments(_Arguments):
     pattern: Annotated[str | None, Field(description="Only file names like this, such as *.pdf.")] = None
+    after: Annotated[str | None, Field(description="Go on behind the document with this document_id.")] = None
 
 
 def choose_documents(

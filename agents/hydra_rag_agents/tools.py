@@ -28,6 +28,8 @@ from hydra_rag_agents.tool_values import (
 
 __all__ = ["TOOLS", "ask_documents", "list_documents", "look_at", "search_pages"]
 
+#: Entries that one call of list_documents gives: a language model reads them all.
+MOST_DOCUMENTS = 100
 _ID = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
 
@@ -101,11 +103,16 @@ def list_documents(call: Call, given: ListDocuments) -> ToolOutput:
         if (allowed is None or info["document_id"] in allowed)
         and (given.pattern is None or name_like(info["document"], given.pattern))
     ]
+    if given.after is not None:  # ids sort by age, as the list does
+        documents = [info for info in documents if info["document_id"] > given.after]
+    shown, more = documents[:MOST_DOCUMENTS], max(0, len(documents) - MOST_DOCUMENTS)
     lines = [
         f"{info['document']} (document_id {info['document_id']}, {info['pages']} pages, {info['status']})"
-        for info in documents
+        for info in shown
     ]
-    return ToolOutput(("\n".join(lines) or "There are no documents.",), {"documents": documents})
+    if more:
+        lines.append(f"{more} more: list them with after={shown[-1]['document_id']}, or name a pattern.")
+    return ToolOutput(("\n".join(lines) or "There are no documents.",), {"documents": shown, "more": more})
 
 
 TOOLS: tuple[ToolSpec, ...] = (

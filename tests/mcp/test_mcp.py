@@ -47,6 +47,19 @@ async def test_a_crash_is_told_without_its_text(rag: HydraRAG) -> None:
     assert "/secret/place" not in str(result.content)
 
 
+async def test_many_documents_are_listed_in_parts(rag: HydraRAG, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hydra_rag_agents.tools.MOST_DOCUMENTS", 1)
+    async with Client(make_server(in_threads(LocalSource(lambda: rag), Options()))) as client:
+        first = await client.call_tool("list_documents", {})
+        (one,) = first.structured_content["documents"]
+        assert first.structured_content["more"] == 1
+        assert f"after={one['document_id']}" in first.content[0].text
+        rest = await client.call_tool("list_documents", {"after": one["document_id"]})
+        (other,) = rest.structured_content["documents"]
+        assert other["document_id"] > one["document_id"]
+        assert rest.structured_content["more"] == 0
+
+
 async def test_over_standard_input_and_output(rag: HydraRAG) -> None:
     """The command itself, on a store that another process has made; the model is not needed for these."""
     rag.close()
