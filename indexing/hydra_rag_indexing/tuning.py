@@ -74,7 +74,7 @@ def tune(
     trials = [_trial(stage, table, query, positions, coded) for query in queries]
     sure = np.array([trial[0] for trial in trials])  # [queries, budgets, shares, counts]
     found = np.array([trial[1] for trial in trials])  # and [..., 1 + stretches]
-    asking = np.arange(len(queries)) % 3 < 2
+    asking = np.arange(len(queries)) // len(_NOISE) % 3 < 2  # with every noise on both sides
     others = ~asking if (~asking).any() else asking
     rows_per_page = table.live_rows / max(table.live_pages, 1)
     query_rows = float(np.mean([len(query) for query in queries]))
