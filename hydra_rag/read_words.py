@@ -18,6 +18,7 @@ import numpy.typing as npt
 from hydra_rag.errors import UnsupportedModelError
 from hydra_rag.geometry import Box
 from hydra_rag.lines import group_lines
+from hydra_rag.reading import STEPS
 from hydra_rag.values import Word
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ _LATE = 1.3
 _ABOVE, _BELOW = 0.2, 0.3
 #: Share of the strongest contrast in a word that counts as ink.
 _INK = 0.4
+#: Ink higher than so many patches is large print; its spaces are at least so many heights of it wide.
+_LARGE, _SPACE = 1.15, 0.3
 #: Differences of grey below this are paper.
 _FAINT = 16
 #: Words that are less probable than this, by the geometric mean of their characters, are left out.
@@ -79,19 +82,21 @@ def words_of(rows: Sequence[RowText], steps: int, image: Image.Image) -> list[Wo
     patch = height / len(rows)
     found = []
     for index, row in enumerate(rows):
-        for text, first, last, score in _split(row):
-            left, right = first * width / steps, last * width / steps
-            box = _over_ink(grey, left, right, (index + 0.5) * patch, patch)
-            found.append(_Read(text, index, box.clip(width, height), score))
+        middle = (index + 0.5) * patch
+        for part in _split(row):
+            for letters in _apart(grey, row, part, width / steps, middle, patch):
+                left, right = _ends(row, letters, width / steps)
+                box = _em_box(_over_ink(grey, left, right, middle, patch)).clip(width, height)
+                text = "".join(row.text[i] for i in letters)
+                score = float(np.exp(np.mean([row.logprobs[i] for i in letters])))
+                found.append(_Read(text, index, box, score))
     kept = _surest([word for word in found if word.score >= MIN_SCORE])
     words = [Word(word.text, word.box) for word in kept]
     return [word for line in group_lines(words) for word in line.words]
 
 
-def _split(row: RowText) -> list[tuple[str, float, float, float]]:
-    """(text, first step, end, score) of every word of a row."""
-    from hydra_rag.reading import STEPS
-
+def _split(row: RowText) -> list[list[int]]:
+    """The letters of every word of a row, by their index."""
     parts: list[list[int]] = [[]]
     for i, ch in enumerate(row.text):
         if ch.isspace():
@@ -100,13 +105,37 @@ def _split(row: RowText) -> list[tuple[str, float, float, float]]:
         if parts[-1] and row.steps[i] - row.steps[parts[-1][-1]] > _most(row, parts[-1], STEPS):
             parts.append([])
         parts[-1].append(i)
-    words = []
-    for part in parts:
-        if part:
-            half = _pitch(row, part, STEPS) / 2
-            score = float(np.exp(np.mean([row.logprobs[i] for i in part])))
-            ends = row.steps[part[0]] + _LATE - half, row.steps[part[-1]] + _LATE + half
-            words.append(("".join(row.text[i] for i in part), *ends, score))
+    return [part for part in parts if part]
+
+
+def _ends(row: RowText, letters: Sequence[int], scale: float) -> tuple[float, float]:
+    """Left and right edge in pixels; ``scale``: pixels a step."""
+    half = _pitch(row, letters, STEPS) / 2
+    return (row.steps[letters[0]] + _LATE - half) * scale, (row.steps[letters[-1]] + _LATE + half) * scale
+
+
+def _apart(
+    grey: npt.NDArray[np.int16], row: RowText, part: list[int], scale: float, middle: float, patch: float
+) -> list[list[int]]:
+    """Large print parted where the paper shows between letters: its spaces are wider than a patch sees."""
+    box = _over_ink(grey, *_ends(row, part, scale), middle, patch)
+    if len(part) < 2 or box.height < _LARGE * patch:
+        return [part]
+    band = grey[max(0, box.top) : box.bottom, box.left : box.right]
+    margin = grey[max(0, box.top - 3) : box.bottom + 3, box.left : box.right]
+    paper = np.median(np.concatenate([margin[:2], margin[-2:]]))
+    difference = np.abs(band - paper).max(0, initial=0)
+    bare = difference < _INK * max(_FAINT, int(difference.max(initial=0)))
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], bare, [False])).astype(np.int8)))
+    gaps = [(a + b) / 2 for a, b in edges.reshape(-1, 2) if b - a >= _SPACE * box.height]
+    words: list[list[int]] = [[]]
+    for i in part:
+        at = (row.steps[i] + _LATE) * scale - box.left
+        if words[-1] and gaps and at > gaps[0]:
+            words.append([])
+        while gaps and at > gaps[0]:
+            gaps.pop(0)
+        words[-1].append(i)
     return words
 
 
@@ -145,8 +174,14 @@ def _over_ink(grey: npt.NDArray[np.int16], left: float, right: float, middle: fl
         top -= 1
     while bottom < len(ink) - 1 and ink[bottom + 1 : bottom + 3].any():
         bottom += 1
-    tall = bottom + 1 - top
-    return Box(x0, y0 + top - round(_ABOVE * tall), x1, y0 + bottom + 1 + round(_BELOW * tall))
+    return Box(x0, y0 + top, x1, y0 + bottom + 1)
+
+
+def _em_box(ink: Box) -> Box:
+    """With the room above and below that boxes of text layers have."""
+    return Box(
+        ink.left, ink.top - round(_ABOVE * ink.height), ink.right, ink.bottom + round(_BELOW * ink.height)
+    )
 
 
 def _surest(words: Sequence[_Read]) -> list[_Read]:

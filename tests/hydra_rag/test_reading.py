@@ -200,3 +200,14 @@ def test_transcript_keeps_the_likeliest_path() -> None:
     (row,) = Transcript.of(logits).rows("ab")
     assert (row.text, row.steps) == ("ab", (0, 2))
     assert row.logprobs == pytest.approx(logits.log_softmax(-1)[0, [0, 2], [1, 2]].tolist(), abs=1e-3)
+
+
+def test_large_print_is_parted_where_the_paper_shows() -> None:
+    image = Image.new("RGB", (480, 96), "white")
+    draw = ImageDraw.Draw(image)
+    lefts = [20 + 24 * i + (14 if i >= 3 else 0) for i in range(6)]  # a space after the third letter
+    for left in lefts:
+        draw.rectangle((left, 34, left + 19, 61), fill="black")
+    steps = tuple(int((left + 10) / 480 * 30 * STEPS - 1) for left in lefts)
+    rows = [EMPTY, EMPTY, RowText("Onetwo", steps, (-0.1,) * 6), EMPTY, EMPTY, EMPTY]
+    assert [word.text for word in words_of(rows, 30 * STEPS, image)] == ["One", "two"]
