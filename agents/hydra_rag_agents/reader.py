@@ -34,6 +34,7 @@ NANO = ReaderProfile(
     threshold_text=0.15,
     sure=0.9,
     bound=True,
+    bound_image=False,
     beside=False,
     text_px=18,
     context=(0.6, 0.12),
@@ -100,7 +101,8 @@ class ModelReader:
             encode = partial(model.processor.tokenizer.encode, add_special_tokens=False)
             spans = Spans(evidence, encode, refusal=NOT_FOUND_TEXT, brake=brake, longest=max_new_tokens)
             if spans:
-                return SpanReading(model, image_message(images, text), spans)
+                shown = images if self.profile.bound_image else ()
+                return SpanReading(model, image_message(shown, text), spans)
         options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "do_sample": False}
         if brake:
             options["logits_processor"] = [_braked(model, brake)]

@@ -201,7 +201,8 @@ class ReaderProfile:
     layer a prompt may carry (0: none). ``threshold``: confidence under which an answer is not given,
     ``threshold_text``: the same where the page has a text layer (``None``: no other one).
     ``sure``: confidence of the first page's answer at which no further page is asked. ``bound``: answers
-    are chosen among the runs of words that the page's text layer holds (models with one token a character).
+    are chosen among the runs of words that the page's text layer holds (models with one token a character);
+    ``bound_image``: with the image beside the lines they are chosen from.
     ``beside``: a crop is shown beside its page (models of one image a prompt see the crop alone).
     ``crop_scale``: crops have at most so many times the pixels of the stored page; ``text_px``: height of
     text lines that the model reads best, to which crops are scaled (0: always ``crop_scale``).
@@ -217,6 +218,7 @@ class ReaderProfile:
     threshold_text: float | None = None
     sure: float = 0.9
     bound: bool = False
+    bound_image: bool = True
     beside: bool = True
     crop_scale: float = 2.0
     text_px: int = 0
