@@ -11,7 +11,7 @@ from hydra_rag_agents.memory import Past, follow_up
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
 from hydra_rag_agents.state import AskSettings, PageId, ReaderProfile, Turn
 from hydra_rag_agents.testing import words_of
-from hydra_rag_agents.text_context import choose_lines, content_tokens
+from hydra_rag_agents.text_context import choose_lines, content_tokens, said
 
 PAGE = "Northwind\nInvoice number 204\nInvoice date 2026-01-05\nTotal due 41.00\nThank you for your order"
 
@@ -118,3 +118,20 @@ def test_refusals_are_recognised(text: str, refuses: bool) -> None:
 def test_settings_survive_json() -> None:
     chosen = AskSettings(k=3, documents=("a", "b"), threshold=0.4)
     assert AskSettings.from_json({**chosen.to_json(), "of_the_future": 1}) == chosen
+
+
+@pytest.mark.parametrize(
+    ("asked", "printed", "same"),
+    [
+        ("lecturer", "lectuer", True),  # one less
+        ("copperfield", "copperfeild", False),  # two are wrong
+        ("landlord", "landiord", True),  # another one
+        ("subtotal", "subtotall", True),  # one more
+        ("cable", "table", False),  # short words with a letter wrong are other words
+        ("a35212", "a35213", False),  # and so are numbers
+        ("meeting", "meetings", True),
+    ],
+)
+def test_long_words_may_have_one_letter_wrong(asked: str, printed: str, same: bool) -> None:
+    assert bool(said({asked}, [printed])) is same
+    assert bool(said({printed}, [asked])) is same
