@@ -7,7 +7,6 @@ where it stopped); one last transaction switches the collection and drops the ol
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, exists, select
@@ -75,7 +74,7 @@ def embed_missing(
     """
     with store.session() as db:
         missing = _missing(db, tenant, collection, embedder.fingerprint)
-        modes = _text_modes(db, {page.document_id for page in missing})
+        modes = _text_modes(db, tenant, collection)
     unreadable: list[PageInfo] = []
     done = 0
 
@@ -133,9 +132,10 @@ def _missing(db: Session, tenant: str, collection: str, fingerprint: str) -> lis
     return [documents.page_info(row) for row in db.scalars(query)]
 
 
-def _text_modes(db: Session, document_ids: AbstractSet[str]) -> dict[str, str]:
+def _text_modes(db: Session, tenant: str, collection: str) -> dict[str, str]:
     """The ``ocr`` option that each document was ingested with."""
-    rows = db.execute(select(DocumentRow.id, DocumentRow.options).where(DocumentRow.id.in_(document_ids)))
+    query = select(DocumentRow.id, DocumentRow.options)
+    rows = db.execute(query.where(DocumentRow.tenant == tenant, DocumentRow.collection == collection))
     return {document_id: str((options or {}).get("ocr", "auto")) for document_id, options in rows}
 
 
