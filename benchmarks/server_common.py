@@ -22,19 +22,25 @@ __all__ = ["ServerProcess", "data_uri", "percentile", "picture", "pictures_pdf"]
 class ServerProcess:
     """The server as a process of its own, on a free port, with the store in ``folder``.
 
-    ``settings``: fields of the server's settings (``chat_running=2``). ``program``: another command line
-    that prints the same line with the URL.
+    ``ocr``: where text of pictures comes from. ``settings``: fields of the server's settings
+    (``chat_running=2``). ``program``: another command line that prints the same line with the URL.
     """
 
     def __init__(
-        self, folder: Path, model: str, *, program: list[str] | None = None, **settings: object
+        self,
+        folder: Path,
+        model: str,
+        *,
+        program: list[str] | None = None,
+        ocr: str = "auto",
+        **settings: object,
     ) -> None:
         command = program or [
             sys.executable, "-c", "from hydra_rag_api.cli import main; main()", "serve", "--json",
             "--port", "0", "--store", str(folder / "store"), "--model", model, "--device", "cpu",
         ]  # fmt: skip
         # Settings and caches of its own: features of pages that an earlier run has seen would be reused.
-        home = {"HYDRA_RAG_HOME": str(folder / "home")}
+        home = {"HYDRA_RAG_HOME": str(folder / "home"), "HYDRA_RAG_OCR": ocr}
         changes = home | {f"HYDRA_RAG_SERVER__{name.upper()}": str(value) for name, value in settings.items()}
         self.began = time.perf_counter()
         with (folder / "server.log").open("ab") as log:

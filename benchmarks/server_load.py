@@ -4,11 +4,13 @@
 
 Asks a set of questions one after the other (sampled ones with a seed), then starts the ingest of a PDF and
 lets the clients ask the same questions in a loop until it has ended. Reports answers that differ, how long
-the line was, how soon refusals came (wall clock at the client, so the machine's other work is in it), and the
-server's own memory over the run. Without ``--model`` a tiny random model is made: what counts here is the
-server. On a machine with other work, see ``waited_for_processor``: the share of the run in which the thread
-that answers clients had something to do and no processor. Leaves with 1 when an answer differs or the line is
-longer than it may be.
+the line was, how soon refusals came, and the server's own memory over the run. Without ``--model`` a tiny
+random model is made, and pictures are not read: what counts here is the server. Leaves with 1 when an answer
+differs, the line or the memory grows beyond bounds, or refusals are late.
+
+``refusals_ms`` is wall clock at the client, so whatever else the machine does is in it. In
+``refusals_alone_ms`` the time is taken off in which a refusal had nothing but a processor to wait for: the
+longer one of the waits of the server's event loop and of this process.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
+import ssl
 import sys
 import tempfile
 import time
@@ -27,8 +31,13 @@ from typing import Any
 import httpx2
 
 from benchmarks.server_common import ServerProcess, data_uri, percentile, picture, pictures_pdf
+from hydra_rag_indexing.files.process import queued_seconds
+
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 RUNNING, WAITING = 4, 16
+#: What a refusal may take (99th percentile), and by how much memory may grow over the run.
+REFUSAL_MS, GROWTH = 50.0, 1.1
 
 
 @dataclass
@@ -41,6 +50,7 @@ class Report:
     errors: list[str] = field(default_factory=list)
     waited_in_vain: int = 0
     refusals_ms: list[float] = field(default_factory=list)
+    refusals_alone_ms: list[float] = field(default_factory=list)
     most_running: int = 0
     most_waiting: int = 0
     memory: list[int] = field(default_factory=list)
@@ -57,16 +67,21 @@ class Report:
         bounded = self.most_running <= RUNNING and self.most_waiting <= WAITING
         return bounded and not self.different and not self.errors and self.ingest == "succeeded"
 
+    def met(self) -> bool:
+        late = percentile(self.refusals_alone_ms, 0.99)
+        return self.right() and late <= REFUSAL_MS and self.growth() <= GROWTH
+
     def to_json(self) -> dict[str, Any]:
         out = asdict(self)
-        late, memory = out.pop("refusals_ms"), out.pop("memory")
+        memory = out.pop("memory")
         shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
-        out["refusals"] = len(late)
-        out["refusals_ms"] = {name: round(percentile(late, share), 1) for name, share in shares.items()}
+        out["refusals"] = len(self.refusals_ms)
+        for key in ("refusals_ms", "refusals_alone_ms"):
+            out[key] = {name: round(percentile(out[key], share), 1) for name, share in shares.items()}
         step = max(1, len(memory) // 20)
         out["memory_mib"] = [round(value / 2**20, 1) for value in memory[::step]]
         out["memory_growth"] = round(self.growth(), 3)
-        return {**out, "right": self.right()}
+        return {**out, "right": self.right(), "met": self.met()}
 
 
 def questions(document: str) -> list[tuple[str, dict[str, Any]]]:
@@ -124,15 +139,22 @@ async def one_client(
     number: int, server: ServerProcess, asks: list[Any], truth: list[str], report: Report, over: asyncio.Event
 ) -> None:
     order = random.Random(number)
-    async with httpx2.AsyncClient(base_url=server.url, timeout=600) as client:
+
+    def waits() -> tuple[float, float]:
+        return server.queued_seconds(), queued_seconds(os.getpid())
+
+    # No certificates: loading them fifty times would be the longest work of the start.
+    async with httpx2.AsyncClient(base_url=server.url, timeout=600, verify=NO_TLS) as client:
         while not over.is_set():
             which = order.randrange(len(asks))
             path, body = asks[which]
-            began = time.perf_counter()
+            began, before = time.perf_counter(), waits()
             got = await client.post(path, json=body)
-            took = 1000 * (time.perf_counter() - began)
+            took = time.perf_counter() - began
             if got.status_code in (429, 503) and got.headers.get("retry-after"):
-                report.refusals_ms.append(took)
+                waited = max(b - a for a, b in zip(before, waits(), strict=True))
+                report.refusals_ms.append(1000 * took)
+                report.refusals_alone_ms.append(1000 * max(0.0, took - waited))
                 await asyncio.sleep(order.uniform(0.5, 2.0))
             elif got.status_code != 200:
                 report.errors.append(f"{path} {got.status_code} {got.text[:300]}")
@@ -179,7 +201,7 @@ def run(folder: Path, clients: int, pages: int, model: str | None = None, side: 
         model = str(tiny_model(folder / "model"))
     limits = {"chat_running": RUNNING, "chat_waiting": WAITING, "chat_per_tenant": RUNNING + WAITING + 4}
     report = Report(clients, pages)
-    with ServerProcess(folder, model, **limits) as server:
+    with ServerProcess(folder, model, ocr="never", **limits) as server:
         done = server.wait_for(server.upload("numbers.txt", b"Number 3 is three.\n\nNumber 7 is seven."))
         asks = questions(done["files"][0]["document_id"])
         truth = [told(server.client.post(path, json=body).text) for path, body in asks]
@@ -202,7 +224,7 @@ def main() -> int:
     print(text)
     if given.out is not None:
         given.out.write_text(text + "\n", encoding="utf-8")
-    return 0 if report.right() else 1
+    return 0 if report.met() else 1
 
 
 if __name__ == "__main__":
