@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from hydra_rag.errors import FingerprintError, NotFoundError
 from hydra_rag.store.base import now
+from hydra_rag.store.documents import parts
 from hydra_rag.store.ids import new_id
 from hydra_rag.store.models import (
     BlobRow,
@@ -221,9 +222,11 @@ def finish_document(
 
 def remove_documents(db: Session, store: Store, tenant: str, document_ids: Iterable[str]) -> None:
     """Delete documents with their pages, words, text and vector rows; note files without an owner."""
-    ids = list(document_ids)
-    if not ids:
-        return
+    for ids in parts(list(document_ids)):
+        _remove_documents(db, store, tenant, ids)
+
+
+def _remove_documents(db: Session, store: Store, tenant: str, ids: Sequence[str]) -> None:
     mine = (DocumentRow.tenant == tenant, DocumentRow.id.in_(ids))
     blobs = set(db.scalars(select(DocumentRow.sha256).where(*mine)))
     pages = (PageRow.tenant == tenant, PageRow.document_id.in_(ids))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from sqlalchemy import ScalarSelect, func, select
 from sqlalchemy.orm import Session
@@ -37,9 +38,12 @@ __all__ = [
     "list_documents",
     "page_words",
     "pages_of",
+    "parts",
     "vector_rows",
     "visible_pages",
 ]
+
+T = TypeVar("T")
 
 
 def get_collection(db: Session, tenant: str, name: str) -> CollectionInfo | None:
@@ -178,15 +182,19 @@ def visible_pages(
             DocumentRow.state == "ready",
         )
     )
-    if documents is not None:
-        query = query.where(DocumentRow.id.in_(list(documents)))
+    wanted = None if documents is None else set(documents)
     found: dict[int, tuple[DocumentInfo, PageInfo]] = {}
-    keys = list(page_keys)
-    for start in range(0, len(keys), 500):
-        part = query.where(PageRow.page_key.in_(keys[start : start + 500]))
-        for page, document in db.execute(part):
-            found[page.page_key] = (document_info(document, document.page_count), page_info(page))
+    for some in parts(list(page_keys)):
+        for page, document in db.execute(query.where(PageRow.page_key.in_(some))):
+            if wanted is None or document.id in wanted:
+                found[page.page_key] = (document_info(document, document.page_count), page_info(page))
     return found
+
+
+def parts(values: Sequence[T], size: int = 500) -> Iterator[Sequence[T]]:
+    """``values`` in parts: databases take only so many parameters in one statement."""
+    for start in range(0, len(values), size):
+        yield values[start : start + size]
 
 
 def document_info(row: DocumentRow, pages: int, page_list: tuple[PageInfo, ...] = ()) -> DocumentInfo:

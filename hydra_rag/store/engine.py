@@ -149,7 +149,7 @@ def translate_errors() -> Iterator[None]:
                 f"The store's database can't be written ({error.orig}): free some space or check the disk.",
                 code="storage",
             ) from error
-        if "malformed" in text or "not a database" in text:
+        if "malformed" in text or "not a database" in text or "could not decode" in text:
             raise StoreError(
                 f"The store's database is damaged ({error.orig}): restore a backup of hydra.db.",
                 code="corruption",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -11,7 +12,7 @@ from sqlalchemy import Engine, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from hydra_rag.errors import StoreError
+from hydra_rag.errors import CorruptionError, StoreError, UsageError
 from hydra_rag.store.engine import WRITE, make_engine, translate_errors
 from hydra_rag.store.ids import tenant_folder
 from hydra_rag.store.models import MetaRow
@@ -47,7 +48,8 @@ class Store:
 
         ``url``: a database elsewhere (``postgresql://...``); files stay in ``directory``.
         Raises :class:`StoreError` when there is no store and ``create`` is false or the folder can't be
-        used, :class:`SchemaError` when the schema is newer than this program.
+        used, :class:`CorruptionError` when the folder holds a store's files and the database is gone,
+        :class:`SchemaError` when the schema is newer than this program.
         """
         directory = Path(directory).expanduser().absolute()
         if not create and not directory.is_dir():
@@ -62,7 +64,10 @@ class Store:
         store = cls(directory, make_engine(url, directory))
         try:
             with translate_errors():
-                if store.schema_revision() != SCHEMA_REVISION:
+                revision = store.schema_revision()
+                if revision is None:
+                    store._refuse_lost_database()
+                if revision != SCHEMA_REVISION:
                     # Found by name: the migrations sit above this layer.
                     import_module("hydra_rag_migrations").upgrade(store.engine)
         except DBAPIError as error:
@@ -82,10 +87,28 @@ class Store:
                 return None
             return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
+    def _refuse_lost_database(self) -> None:
+        """Files without a database that names them would be taken for garbage and swept."""
+        folders = (self.segments_dir, self.blobs_dir, self.pages_dir, self.questions_dir)
+        held = any(names for folder in folders for _, _, names in os.walk(folder))
+        # A database comes before its first file, so it is looked for once more: another process may just
+        # have made both.
+        if held and self.schema_revision() is None:
+            where = "hydra.db" if self.engine.dialect.name == "sqlite" else "its PostgreSQL database"
+            raise CorruptionError(
+                f"{self.directory} holds the files of a store, but {where} is missing or empty: put it back, "
+                "run `hydra-rag restore` into a new folder, or name another folder."
+            )
+
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A read transaction: everything in it sees one state of the database."""
-        with translate_errors(), Session(self.engine, expire_on_commit=False, autoflush=False) as session:
+        """A read transaction: everything in it sees one state of the database. Raises :class:`UsageError`
+        when it is asked for a value that no database holds (a huge number, text that is not Unicode)."""
+        with (
+            translate_errors(),
+            _askable(),
+            Session(self.engine, expire_on_commit=False, autoflush=False) as session,
+        ):
             yield session
 
     @contextmanager
@@ -121,3 +144,11 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+@contextmanager
+def _askable() -> Iterator[None]:
+    try:
+        yield
+    except (OverflowError, UnicodeEncodeError) as error:
+        raise UsageError(f"There is nothing like that in a store ({error}): correct the value.") from error

@@ -15,7 +15,7 @@ from hydra_rag_indexing.page_table import PageTable
 if TYPE_CHECKING:
     from hydra_rag_indexing.codes import Codes
 
-__all__ = ["Choice", "best_stage", "checked", "outdated"]
+__all__ = ["Choice", "best_stage", "checked", "extended", "outdated"]
 
 #: The setting ``first_stage``: a kind, or ``none`` to score every page.
 Choice: TypeAlias = Literal["lists", "product", "none"]
@@ -46,6 +46,15 @@ def outdated(stage: FirstStage, rows: int) -> bool:
     return rows > _RETUNE * stage.settings.tuned_rows or _outgrown(stage, rows)
 
 
+def extended(table: PageTable, known: FirstStage | None, choice: Choice) -> FirstStage | None:
+    """``known``, a stage for this table, with the live pages that it lacks under its own centroids and with
+    its own settings; ``None`` where another kind is wanted or the pages need other centroids."""
+    if known is None or known.kind != choice or _outgrown(known, table.live_rows):
+        return None
+    made = known.with_pages(table, np.flatnonzero(table.alive & ~known.covered))
+    return None if _outgrown(made, table.live_rows) else made
+
+
 def best_stage(
     table: PageTable,
     known: FirstStage | None,
@@ -55,8 +64,9 @@ def best_stage(
 ) -> FirstStage | None:
     """A first stage that covers all live pages of ``table``, or ``None`` where none finds enough.
 
-    ``known``: one for this table that may be extended. ``queries``: what the settings are chosen on (default:
-    sampled ones). Raises ``MissingExtraError`` without FAISS, ``CorruptionError`` on damaged pages.
+    ``known``: one that :func:`extended` gave; without it, or where it finds too little, centroids are
+    trained. ``queries``: what the settings are chosen on (default: sampled ones). Raises
+    ``MissingExtraError`` without FAISS, ``CorruptionError`` on damaged pages.
     """
     from hydra_rag_indexing.tuning import sampled_queries, tune
 
@@ -71,12 +81,9 @@ def best_stage(
 
 
 def _trials(table: PageTable, known: FirstStage | None, kind: Kind) -> Iterator[FirstStage]:
-    """The known one with the new pages, then one with centroids of its own."""
     from hydra_rag_indexing.page_lists import PageLists
     from hydra_rag_indexing.product_codes import ProductCodes
 
-    if known is not None and known.kind == kind and not _outgrown(known, table.live_rows):
-        extended = known.with_pages(table, np.flatnonzero(table.alive & ~known.covered))
-        if not _outgrown(extended, table.live_rows):
-            yield extended
+    if known is not None:
+        yield known
     yield PageLists.train(table) if kind == "lists" else ProductCodes.train(table)

@@ -39,7 +39,8 @@ CREATE TABLE IF NOT EXISTS removed (number INTEGER PRIMARY KEY AUTOINCREMENT, ke
 
 
 class Catalog:
-    """One connection, used under the owner's lock. Raises ``FingerprintError`` for another dim or dtype."""
+    """One connection, used under the owner's lock. Raises ``FingerprintError`` for another dim or dtype,
+    ``CorruptionError`` when there are segments and no catalog that names them."""
 
     def __init__(self, directory: Path, dim: int, dtype: str) -> None:
         self._directory = directory
@@ -166,6 +167,12 @@ class Catalog:
     def _create(self, dim: int, dtype: str) -> dict[str, str]:
         with self.transaction():
             if not self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone():
+                # The catalog comes before the first segment; without it the next writer would sweep them.
+                if any((self._directory / "segments").glob("*.safetensors")):
+                    raise CorruptionError(
+                        f"{self._directory} holds vectors, but its catalog.db is missing or empty: put it "
+                        "back from a backup, or choose another folder."
+                    )
                 for statement in _SCHEMA.split(";\n"):
                     self.db.execute(statement)
                 settings = {"format": "1", "dim": str(dim), "dtype": dtype}

@@ -18,6 +18,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from hydra_rag.store.base import now
+from hydra_rag.store.documents import parts
 from hydra_rag.store.ids import new_id
 from hydra_rag.store.models import JobRow
 from hydra_rag.store.store import Store
@@ -116,8 +117,8 @@ def read(store: Store, tenant: str, job_ids: Sequence[str]) -> list[Job]:
     """Jobs by id, in the order of the ids; unknown ones and other tenants' are left out."""
     found: dict[str, Job] = {}
     with store.session() as db:
-        for start in range(0, len(job_ids), 500):
-            query = select(JobRow).where(JobRow.tenant == tenant, JobRow.id.in_(job_ids[start : start + 500]))
+        for some in parts(job_ids):
+            query = select(JobRow).where(JobRow.tenant == tenant, JobRow.id.in_(some))
             found |= {row.id: _job(row) for row in db.scalars(query)}
     return [found[job_id] for job_id in job_ids if job_id in found]
 
@@ -181,11 +182,9 @@ def requeue(store: Store, job_id: str) -> None:
 def cancel(store: Store, job_ids: Sequence[str]) -> None:
     """Drop those of the jobs that nobody has begun."""
     with store.write() as db:
-        db.execute(
-            update(JobRow)
-            .where(JobRow.id.in_(list(job_ids)), JobRow.state == "queued")
-            .values(state="cancelled", updated=now())
-        )
+        for some in parts(job_ids):
+            dropped = update(JobRow).where(JobRow.id.in_(some), JobRow.state == "queued")
+            db.execute(dropped.values(state="cancelled", updated=now()))
 
 
 def recover(store: Store, lease: WriteLease) -> None:

@@ -8,9 +8,10 @@ dies leaves at most files that nothing refers to; the next writer removes them.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hydra_rag.errors import CorruptionError, NotFoundError, StoreError, UsageError
+from hydra_rag.errors import CorruptionError, HydraError, NotFoundError, StoreError, UsageError
 from hydra_rag.values import FloatArray
 from hydra_rag_indexing.building import checked
 from hydra_rag_indexing.catalog import Catalog, ItemId, translated
@@ -27,8 +28,11 @@ from hydra_rag_indexing.snapshot import PageList, VectorIndex
 
 __all__ = ["MultiVectorIndex"]
 
+log = logging.getLogger(__name__)
+
 _SMALL_BYTES = 16 << 20
 _MAX_SMALL = 128  # so many small segments are merged by the add that makes one more
+_MANY_ROWS = 4096  # added vectors after which the first stage is looked at
 _MERGED_ELEMENTS = 512 << 20  # numbers in a merged segment
 
 
@@ -61,6 +65,7 @@ class MultiVectorIndex:
             raise StoreError(f"{self.directory} can't be used: {error}. Choose another folder.") from error
         with translated(self.directory):
             self._catalog = Catalog(self.directory, self.dim, dtype)
+        self._added = 0  # vectors since the first stage was last looked at
         self._version = -1  # of the catalog as loaded; -1 after changes of our own
         # What is known of the catalog: its pages, the last removal, the count of moves (-1: nothing).
         self._pages, self._removals, self._moves = PageList.from_rows([]), 0, -1
@@ -89,6 +94,8 @@ class MultiVectorIndex:
                 self._catalog.insert(info, last)
             if self._catalog.count_segments(_SMALL_BYTES) > _MAX_SMALL:
                 self._merge(small_only=True)
+            self._added += info.rows
+        self._extend()
 
     def remove(self, ids: Iterable[ItemId]) -> int:
         """Forget these items; unknown ids are fine. Returns how many there were."""
@@ -120,11 +127,7 @@ class MultiVectorIndex:
         """Merge segments, drop removed items' vectors, build the first stage. Blocks until done."""
         with self._writing():
             self._merge(small_only=False)
-        index, _ = self._current()
-        built = index.optimize()
-        with self._lock:
-            # Items may have come or gone meanwhile: then the cache has what was built.
-            self._index = built if self._index is index else self._index.reread()
+        self._build(VectorIndex.optimize)
 
     def verify(self) -> None:
         """Read everything and compare every checksum. Raises ``CorruptionError``."""
@@ -205,6 +208,25 @@ class MultiVectorIndex:
         with self._catalog.transaction():
             yield
         self._version = -1
+
+    def _extend(self) -> None:
+        """Put new items into the first stage once they are many: by whoever adds them, never by a search."""
+        if self._added < _MANY_ROWS or not self._index.stage_bytes:
+            return
+        self._added = 0
+        try:
+            self._build(VectorIndex.extend)
+        except (HydraError, OSError, MemoryError, RuntimeError) as error:
+            # They are stored, and found without.
+            log.warning("The search of %s was not made faster: %s", self.directory, error)
+
+    def _build(self, build: Callable[[VectorIndex], VectorIndex]) -> None:
+        index, _ = self._current()
+        built = build(index)
+        if built is not index:
+            with self._lock:
+                # Items may have come or gone meanwhile: then the cache has what was built.
+                self._index = built if self._index is index else self._index.reread()
 
     def _sweep(self) -> None:
         """Remove files of writers that died. Only called by the one writer."""

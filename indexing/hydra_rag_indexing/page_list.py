@@ -81,7 +81,7 @@ class PageList:
     def without(self, keys: Iterable[int]) -> PageList:
         """Without the pages that have these keys; segments left without a page are no longer named."""
         kept = ~np.isin(self.keys, np.fromiter(keys, np.int64))
-        used = np.unique(self.segment[kept])
+        used = np.flatnonzero(np.bincount(self.segment[kept], minlength=len(self.names)))
         return PageList(
             tuple(self.names[i] for i in used.tolist()),
             self.keys[kept],

@@ -7,7 +7,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
+from hydra_rag.errors import UsageError
 from hydra_rag.maxsim import exact_scores, packed_scores, score_slack
 from hydra_rag.values import FloatArray
 from hydra_rag_indexing.page_table import IntArray, PageTable
@@ -15,11 +17,21 @@ from hydra_rag_indexing.page_table import IntArray, PageTable
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["best_first", "best_pages", "enough", "score_pages"]
+__all__ = ["best_first", "best_pages", "checked_query", "enough", "score_pages"]
 
 _CHUNK = 1 << 19  # numbers gathered at a time: what the processor's own cache holds
 
 _scratch = threading.local()
+
+
+def checked_query(query: npt.ArrayLike, dim: int) -> FloatArray:
+    """float32 [rows, dim]. Raises ``UsageError`` for anything that is no query."""
+    rows = np.ascontiguousarray(query, np.float32)
+    if rows.ndim != 2 or not len(rows) or rows.shape[1] != dim:
+        raise UsageError(f"A query must be [rows >= 1, {dim}], got shape {rows.shape}.")
+    if not np.isfinite(rows).all():
+        raise UsageError("The query has values that are not finite.")
+    return rows
 
 
 def score_pages(table: PageTable, query: FloatArray, positions: IntArray) -> FloatArray:

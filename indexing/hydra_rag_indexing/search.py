@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from hydra_rag.errors import UsageError
 from hydra_rag.geometry import Box
-from hydra_rag.store.documents import visible_pages
+from hydra_rag.store.documents import parts, visible_pages
 from hydra_rag.store.models import DocumentRow, PageRow
 from hydra_rag.store.records import DocumentInfo, PageInfo
 from hydra_rag.store.store import Store
@@ -26,6 +26,7 @@ __all__ = ["Filters", "Hit", "Mode", "Region", "Searcher", "text_of"]
 Mode = Literal["visual", "text", "hybrid"]
 
 _MIN_DEPTH = 50  # pages that each ranking brings to the fusion
+_MOST = 1 << 30  # hits, and page numbers: beyond that there is nothing, and databases count no further
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,11 @@ class Filters:
     documents: Sequence[str] | None = None
     pages: tuple[int, int] | None = None
     media_types: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.pages is not None:
+            first, last = (min(max(number, 0), _MOST) for number in self.pages)
+            object.__setattr__(self, "pages", (first, last))
 
     @property
     def empty(self) -> bool:
@@ -100,6 +106,7 @@ class Searcher:
         filters = filters or Filters()
         if k < 1:
             return []
+        k = min(k, _MOST)
         depth = max(_MIN_DEPTH, 2 * k) if mode == "hybrid" else k
         rankings: dict[str, list[tuple[int, float]]] = {}
         ideal: float | None = None
@@ -173,13 +180,16 @@ class Searcher:
                 DocumentRow.state == "ready",
             )
         )
-        if filters.documents is not None:
-            query = query.where(DocumentRow.id.in_(list(filters.documents)))
         if filters.pages is not None:
             query = query.where(PageRow.page_number.between(*filters.pages))
         if filters.media_types is not None:
             query = query.where(DocumentRow.media_type.in_(list(filters.media_types)))
-        return np.fromiter(db.scalars(query), np.int64)
+        if filters.documents is None:
+            return np.fromiter(db.scalars(query), np.int64)
+        keys: list[int] = []
+        for some in parts(list(filters.documents), 10_000):
+            keys += db.scalars(query.where(DocumentRow.id.in_(some)))
+        return np.array(keys, np.int64)
 
     def _with_regions(self, hit: Hit, index: VectorIndex, query: MultiVector, top: int) -> Hit:
         from hydra_rag.maxsim import evidence_regions

@@ -16,23 +16,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hydra_rag.errors import NotFoundError, UsageError
+from hydra_rag.errors import NotFoundError
 from hydra_rag.values import FloatArray
-from hydra_rag_indexing.building import Choice, best_stage, outdated
+from hydra_rag_indexing.building import Choice, best_stage, extended, outdated
 from hydra_rag_indexing.page_table import IntArray, PageList, PageRef, PageTable
-from hydra_rag_indexing.rerank import best_pages, score_pages
+from hydra_rag_indexing.rerank import best_pages, checked_query, score_pages
 from hydra_rag_indexing.staged import coded_search, staged_search
 
 if TYPE_CHECKING:
     from hydra_rag_indexing.codes import Codes
     from hydra_rag_indexing.first_stage import FirstStage
+    from hydra_rag_indexing.segments import Segment
 
 __all__ = ["PageList", "PageRef", "VectorIndex"]
 
 #: Vectors that are scanned exactly without a thought (a few milliseconds).
 SCAN_ROWS = 1 << 16
-#: Pages added since the last build are scanned beside it up to this many vectors, then put into its lists.
-_TAIL_ROWS, _TAIL_MOST = 1 << 13, 1 << 17
+#: Vectors of new pages from which on they are worth putting into the first stage, more in a large collection:
+#: that takes a second or more, and every search scores those pages beside it in milliseconds.
+_TAIL_ROWS, _TAIL_MOST, _TAIL_SHARE = 1 << 13, 1 << 17, 1 / 64
 #: Positions of removed pages are given up when there are this many times as many positions as pages.
 _GAPS = 2
 #: A collection that no first stage fitted is tried again when it is this many times as large.
@@ -83,37 +85,27 @@ class VectorIndex:
         Raises ``CorruptionError`` for missing or damaged segments, ``FingerprintError`` for segments of
         another dimension.
         """
-        table = PageTable.build(Path(segments_dir), pages, dim)
-        stage = None
-        if cache_dir is not None and table.live_rows > SCAN_ROWS:
-            from hydra_rag_indexing.stage_cache import load_stage
-
-            stage = load_stage(Path(cache_dir), table, dim)
-        cache_dir = None if cache_dir is None else Path(cache_dir)
-        return cls(Path(segments_dir), dim, cache_dir, table, stage, None, first_stage)
+        folder, cache = Path(segments_dir), None if cache_dir is None else Path(cache_dir)
+        table = PageTable.build(folder, pages, dim)
+        return cls(folder, dim, cache, table, first_stage=first_stage).reread()
 
     def refresh(self, pages: PageList | Sequence[PageRef]) -> VectorIndex:
         """A new snapshot made of ``pages``; this one stays as it is.
 
-        Costs copies of its columns, plus some milliseconds a page for new pages once they are too many to be
-        scanned beside the first stage.
+        Costs copies of its columns. New pages are scored by every search until :meth:`extend` or
+        :meth:`optimize` puts them into the first stage.
         """
         if len(self._table) > _GAPS * self._table.live_pages + 1024:
             return self._with(*self._without_gaps()).refresh(pages)
         table = self._table.changed(self._directory, pages, self.dim)
         stage = None if self._stage is None else self._stage.grown(len(table))
-        if stage is None and self._cache_dir is not None and table.live_rows > SCAN_ROWS:
-            from hydra_rag_indexing.stage_cache import load_stage
-
-            stage = load_stage(self._cache_dir, table, self.dim)  # another process may have built it
         codes = None
         if self._codes is not None:
             source = np.arange(len(table))
             codes = self._codes.moved(np.where(source < len(self._table), source, -1)).renewed(table)
         made = self._with(stage, table, codes)
-        if stage is not None and _TAIL_ROWS < made.tail_rows <= _TAIL_MOST:
-            made = self._with(stage.with_pages(table, made._tail), table, codes)
-        return made
+        # Another process may have built one, or put the new pages into it.
+        return made.reread() if stage is None or made._long_tail else made
 
     def reread(self) -> VectorIndex:
         """This snapshot with what another process or thread has decided meanwhile: the first stage that it
@@ -146,26 +138,40 @@ class VectorIndex:
     def optimize(self, *, queries: Sequence[FloatArray] | None = None, force: bool = False) -> VectorIndex:
         """This snapshot with a first stage that fits it, saved in the cache folder. Blocks until built.
 
-        New pages are put under the present centroids; these are trained again when the collection has
-        outgrown them, or with ``force``. The settings are chosen on ``queries`` (default: sampled ones) so
-        that recall@10 against the exact scan is reached; where no settings reach it, every search scans.
-        Raises ``MissingExtraError`` without FAISS.
+        New pages are put under the present centroids; where the collection has outgrown these, or with
+        ``force``, they are trained again. Settings that it has outgrown are chosen anew on ``queries``
+        (default: sampled ones) so that recall@10 against the exact scan is reached; where none reach it,
+        every search scans. Raises ``MissingExtraError`` without FAISS.
         """
         if self.rows <= SCAN_ROWS:
             return self
         from hydra_rag_indexing.codes import Codes
-        from hydra_rag_indexing.stage_cache import save_stage
 
-        stage, table, _ = self._without_gaps()
-        codes = Codes.empty(len(table), self.dim)
-        if codes is not None:
-            positions = np.arange(len(table))
-            table.verify(positions)
-            codes.fill(table, positions)
-        stage = best_stage(table, None if force else stage, self._choice, codes, queries)
+        stage, table, codes = self._without_gaps()
+        stage = None if force else extended(table, stage, self._choice)
+        if stage is None or queries is not None or outdated(stage, self.rows):
+            codes = Codes.empty(len(table), self.dim)
+            if codes is not None:
+                positions = np.arange(len(table))
+                table.verify(positions)
+                codes.fill(table, positions)
+            stage = best_stage(table, stage, self._choice, codes, queries)
+        return self._saved(stage, table, codes)
+
+    def extend(self) -> VectorIndex:
+        """What :meth:`optimize` does where it takes little: many new pages under centroids that fit."""
+        if not self._long_tail:
+            return self
+        stage, table, codes = self._without_gaps()
+        stage = extended(table, stage, self._choice)
+        return self if stage is None else self._saved(stage, table, codes)
+
+    def _saved(self, stage: FirstStage | None, table: PageTable, codes: Codes | None) -> VectorIndex:
         made = self._with(stage, table, codes)
         made._refused = 0 if stage is not None else self.rows
         if self._cache_dir is not None:
+            from hydra_rag_indexing.stage_cache import save_stage
+
             save_stage(self._cache_dir, stage or (self.rows, self._choice), table)
         return made
 
@@ -212,8 +218,12 @@ class VectorIndex:
             return False
         if stage is None:
             return self.rows > _RETRY * self._scanned_rows()
-        other = stage.kind != self._choice
-        return other or outdated(stage, self.rows) or self.tail_rows > _TAIL_MOST
+        return stage.kind != self._choice or outdated(stage, self.rows) or self._long_tail
+
+    @property
+    def _long_tail(self) -> bool:
+        most = min(_TAIL_MOST, max(_TAIL_ROWS, self.rows * _TAIL_SHARE))
+        return self._stage is not None and self.tail_rows > most
 
     def _scanned_rows(self) -> int:
         """Vectors there were when no first stage was good enough (0: never tried)."""
@@ -240,7 +250,7 @@ class VectorIndex:
         ``query``: [q, dim]. ``allowed``: only pages with these keys. ``exhaustive``: score every page.
         Raises ``UsageError`` for queries that do not fit, ``CorruptionError`` for damaged pages.
         """
-        rows = self._checked_query(query)
+        rows = checked_query(query, self.dim)
         alive = self._table.mask(allowed)
         positions = np.flatnonzero(alive)
         if k < 1 or not len(positions):
@@ -257,37 +267,27 @@ class VectorIndex:
 
     def has(self, key: int) -> bool:
         """Whether this snapshot holds the page."""
-        position = int(self._table.positions(np.array([key], np.int64))[0])
-        return position >= 0 and bool(self._table.alive[position])
+        at = int(self._table.positions(np.array([key], np.int64))[0])
+        return at >= 0 and bool(self._table.alive[at])
 
     def vectors(self, key: int) -> tuple[FloatArray, npt.NDArray[np.int64] | None]:
         """Stored vectors of a page as float32 [n, dim] and its boxes int64 [n, 4] (``None``: has none)."""
-        if not self.has(key):
-            raise NotFoundError(f"The index has no page {key}.")
-        position = int(self._table.positions(np.array([key], np.int64))[0])
-        self._table.verify(np.array([position], np.int64))
-        segment = self._table.segments[int(self._table.segment[position])]
-        first = int(self._table.start[position])
-        last = first + int(self._table.count[position])
-        boxes = segment.boxes[first:last].astype(np.int64)
-        vectors: FloatArray = segment.vectors[first:last].numpy().astype(np.float32)
+        segment, rows = self._lies(key)
+        boxes = segment.boxes[rows].astype(np.int64)
+        vectors: FloatArray = segment.vectors[rows].numpy().astype(np.float32)
         return vectors, None if (boxes < 0).all() else boxes
 
     def stored(self, key: int) -> npt.NDArray[Any]:
         """The vectors of a page as they are stored, [n, dim] float16 or float32; not to be written to."""
+        segment, rows = self._lies(key)
+        vectors: npt.NDArray[Any] = segment.vectors[rows].numpy()
+        return vectors
+
+    def _lies(self, key: int) -> tuple[Segment, slice]:
+        """The segment of a page and its rows there, verified."""
         if not self.has(key):
             raise NotFoundError(f"The index has no page {key}.")
-        position = self._table.positions(np.array([key], np.int64))
-        self._table.verify(position)
-        segment = self._table.segments[int(self._table.segment[position[0]])]
-        first = int(self._table.start[position[0]])
-        rows: npt.NDArray[Any] = segment.vectors[first : first + int(self._table.count[position[0]])].numpy()
-        return rows
-
-    def _checked_query(self, query: npt.ArrayLike) -> FloatArray:
-        rows = np.ascontiguousarray(query, np.float32)
-        if rows.ndim != 2 or not len(rows) or rows.shape[1] != self.dim:
-            raise UsageError(f"A query must be [rows >= 1, {self.dim}], got shape {rows.shape}.")
-        if not np.isfinite(rows).all():
-            raise UsageError("The query has values that are not finite.")
-        return rows
+        at = self._table.positions(np.array([key], np.int64))
+        self._table.verify(at)
+        first, count = int(self._table.start[at[0]]), int(self._table.count[at[0]])
+        return self._table.segments[int(self._table.segment[at[0]])], slice(first, first + count)

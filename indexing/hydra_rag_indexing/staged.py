@@ -34,8 +34,8 @@ def staged_search(
     if allowed < pages or len(tail):
         estimates[~(alive & stage.covered)] = -np.inf
     tail = tail[alive[tail]]
-    slack = 0.0
-    chosen, scores = tail, score_pages(table, query, tail)
+    slack = 0.0 if codes is None else codes.slack(query, tail, table.max_norm)
+    chosen, scores = tail, _scores(table, codes, query, tail)
     available = allowed - len(tail)
     first = stage.first_batch(k)
     most = stage.most_pages(first)

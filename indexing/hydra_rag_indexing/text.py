@@ -18,6 +18,8 @@ from typing import TypeVar
 from sqlalchemy import BindParameter, TextClause, bindparam, text
 from sqlalchemy.orm import Session
 
+from hydra_rag.store.documents import parts
+
 __all__ = [
     "ideal_score",
     "index_page_text",
@@ -30,6 +32,7 @@ __all__ = [
 
 _MAX_TEXT = 400_000  # characters of a page; a tsvector holds one megabyte
 _MAX_PHRASES = 64
+_MOST_DOCUMENTS = 10_000  # in one statement
 _WORD = re.compile(r"[^\W_]+")
 _T = TypeVar("_T")
 #: Longest first where one ends another.
@@ -148,6 +151,20 @@ def search_text(
     phrases = query_phrases(query)
     if k < 1 or not phrases:
         return []
+    if allowed_documents is not None and len(allowed_documents) > _MOST_DOCUMENTS:
+        found: dict[int, float] = {}
+        for some in parts(list(allowed_documents), _MOST_DOCUMENTS):
+            found |= search_text(
+                db,
+                tenant,
+                query,
+                k,
+                collection=collection,
+                allowed_documents=some,
+                page_range=page_range,
+                media_types=media_types,
+            )
+        return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:k]
     parameters: dict[str, object] = {"tenant": tenant, "k": k, "match": _match(phrases, _is_sqlite(db))}
     conditions: list[str] = []
     expanding: list[BindParameter[object]] = []

@@ -103,9 +103,16 @@ def test_adding_and_removing_pages(built: tuple[VectorIndex, list[PageRef]], tmp
     index, refs = built
     more = put_pages(tmp_path, made_pages(40, seed=3), first_key=1000)
     few, many = index.refresh(refs + more[:3]), index.refresh(refs + more)
-    assert 0 < few.tail_rows <= 200  # scanned beside the lists
-    assert many.tail_rows == 0  # put into the lists
-    for changed in (few, many, index.refresh(refs[50:])):
+    for changed, long in ((few, False), (many, True)):  # scanned beside the lists
+        assert changed.tail_rows == sum(r.row_count for r in (more if long else more[:3]))
+        assert changed.needs_optimize == long
+    assert few.extend() is few  # not worth it yet
+    put = many.extend()
+    assert put.tail_rows == 0
+    assert put._stage is not None
+    assert put._stage.settings.tuned_rows == index.rows  # with the settings that there were
+    assert index.refresh(refs + more).tail_rows == 0  # as another process would find it
+    for changed in (few, many, put, index.refresh(refs[50:])):
         assert recall_of(changed) >= 0.95
     query = made_queries()[0]
     best = index.search(query, 5)

@@ -126,7 +126,7 @@ def test_product_codes_find_what_the_exact_scan_finds(
     for query in made_queries():
         assert opened.search(query, 10) == index.search(query, 10)
     more = put_pages(tmp_path, made_pages(40, seed=3), first_key=1000)
-    grown = index.refresh(refs[30:] + more)
+    grown = index.refresh(refs[30:] + more).extend()
     assert grown.tail_rows == 0
     assert recall_of(grown) >= 0.95
     query = made_pages(40, seed=3)[7][:6].astype(np.float32)

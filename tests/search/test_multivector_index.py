@@ -236,6 +236,10 @@ def test_damaged_files_are_errors_not_crashes(tmp_path: Path) -> None:
     segment.write_bytes(raw)
     with MultiVectorIndex(tmp_path, DIM) as index:
         assert len(index.search(_page(1), 5)) == 2
-    (tmp_path / "catalog.db").write_bytes(b"not a database" * 100)
-    with pytest.raises(CorruptionError):
-        MultiVectorIndex(tmp_path, DIM)
+    for lost in (b"not a database" * 100, b"", None):
+        (tmp_path / "catalog.db").unlink()
+        if lost is not None:
+            (tmp_path / "catalog.db").write_bytes(lost)
+        with pytest.raises(CorruptionError):
+            MultiVectorIndex(tmp_path, DIM)
+    assert segment.exists(), "vectors without a catalog were swept"

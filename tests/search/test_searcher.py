@@ -7,6 +7,7 @@ import pytest
 
 from hydra_rag.errors import UsageError
 from hydra_rag.maxsim import maxsim
+from hydra_rag.store.documents import get_page
 from hydra_rag.store.models import DocumentRow
 from hydra_rag.store.store import Store
 from hydra_rag.values import MultiVector
@@ -85,6 +86,8 @@ def test_visual_equals_brute_force_over_what_the_tenant_sees(world: World) -> No
         (Filters(pages=(3, 5)), lambda w: [k for n in "abc" for k in w.keys[n][2:5]]),
         (Filters(media_types=["image/png"]), lambda w: w.keys["b"]),
         (Filters(documents=["a", "b"], pages=(1, 1)), lambda w: [w.keys["a"][0], w.keys["b"][0]]),
+        (Filters(documents=[*map(str, range(300_000)), "c"]), lambda w: w.keys["c"]),
+        (Filters(pages=(39, 10**30)), lambda w: [k for n in "abc" for k in w.keys[n][38:]]),
     ],
 )
 def test_filters_keep_recall(world: World, filters: Filters, kept: object) -> None:
@@ -133,3 +136,10 @@ def test_modes_need_what_they_need(world: World) -> None:
         with pytest.raises(UsageError):
             world.searcher.search(**arguments)  # type: ignore[arg-type]
     assert world.searcher.search(text="turbine", k=0) == []
+    assert len(world.searcher.search(text="turbine", vectors=world.query, k=10**30)) == 120
+
+
+def test_what_no_store_can_hold_is_a_usage_error(store: Store) -> None:
+    for tenant, page in (("a", 10**30), ("\ud800", 1)):
+        with pytest.raises(UsageError, match="nothing like that"):
+            get_page(store, tenant, "default", "a", page)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from hydra_rag.errors import StoreBusyError, StoreError, UsageError
+from hydra_rag.errors import CorruptionError, StoreBusyError, StoreError, UsageError
 from hydra_rag.store import Store, durable, meta
 from hydra_rag.store import engine as engines
 from hydra_rag.store.chat_models import SessionRow
@@ -145,6 +145,24 @@ def test_unknown_urls_and_missing_stores_are_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match="can't be used"):
         Store.open(tmp_path / "file")
+
+
+def test_files_whose_database_is_lost_are_not_taken_for_garbage(store: Store) -> None:
+    kept = store.segment_path("0" * 32)
+    kept.write_bytes(b"vectors")
+    store.close()
+    database = store.directory / "hydra.db"
+    whole = database.read_bytes()
+    for lost in (b"", None):
+        database.unlink()
+        if lost is not None:
+            database.write_bytes(lost)
+        for create in (True, False):
+            with pytest.raises(CorruptionError, match="put it back"):
+                Store.open(store.directory, create=create)
+    database.write_bytes(whole)
+    Store.open(store.directory).close()
+    assert kept.exists()
 
 
 def test_times_come_back_aware_in_utc(store: Store) -> None:
