@@ -59,15 +59,20 @@ def _write(tmp: Path, fill: Callable[[BinaryIO], None]) -> Path:
 
 
 def write_hashed(data: bytes, tmp: Path, name: Callable[[str], Path]) -> tuple[str, Path]:
-    """Store ``data`` at ``name(sha256)``. Returns the hash and the path; an existing file is kept."""
+    """Store ``data`` at ``name(sha256)``. Returns the hash and the path; a whole file there is kept."""
     digest = hashlib.sha256(data).hexdigest()
     final = name(digest)
-    if final.is_file() and final.stat().st_size == len(data):
+    if _is_whole(final, len(data), digest):
         _reuse(final)
         return digest, final
     temporary = _write(tmp, lambda out: _write_all(out, data))
     publish(temporary, final)
     return digest, final
+
+
+def _is_whole(final: Path, size: int, sha256: str) -> bool:
+    """Whether the file is there already, undamaged: a damaged one is replaced, not taken over."""
+    return final.is_file() and final.stat().st_size == size and file_sha256(final) == sha256
 
 
 def _reuse(final: Path) -> None:
@@ -100,7 +105,7 @@ def copy_hashed(source: Path, tmp: Path, name: Callable[[str], Path]) -> tuple[s
     temporary = _write(tmp, fill)
     sha = digest.hexdigest()
     final = name(sha)
-    if final.is_file() and final.stat().st_size == size:
+    if _is_whole(final, size, sha):
         temporary.unlink()
         _reuse(final)
     else:

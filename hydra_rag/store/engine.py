@@ -12,6 +12,7 @@ import logging
 import sqlite3
 from contextlib import contextmanager
 from importlib import import_module
+from json import JSONDecodeError
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -140,6 +141,11 @@ def translate_errors() -> Iterator[None]:
     """Turn a driver's errors into the project's: busy, full or broken storage."""
     try:
         yield
+    except JSONDecodeError as error:
+        raise StoreError(
+            f"The store's database is damaged (a value of it: {error}): restore a backup of hydra.db.",
+            code="corruption",
+        ) from error
     except DBAPIError as error:
         text = str(error.orig).lower()
         if any(word in text for word in _BUSY):

@@ -5,7 +5,8 @@ state; the files that this state names never change, and one that a compaction h
 taken from the trash, or the database is copied once more. Every file is compared with its checksum on the
 way. ``backup.json`` is written last: a folder without it is no backup.
 
-Restoring copies into a new folder beside the target, compares every checksum, and renames it into place.
+Restoring copies into a new folder beside the target, compares every checksum, and renames it into place. (A
+restore that is killed leaves that folder, ``.<name>.<random>.restoring``, which may be deleted.)
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -109,25 +111,34 @@ def restore(source: Path | str, target: Path | str) -> BackupReport:
     ``source`` is no backup, ``CorruptionError`` when a file of it is missing or damaged, ``UsageError`` when
     ``target`` holds something, ``StoreError`` when the disk refuses.
     """
-    origin, folder = Path(source).expanduser().absolute(), Path(target).expanduser().absolute()
+    origin = Path(source).expanduser().absolute()
+    folder = Path(os.path.realpath(Path(target).expanduser()))
     manifest = _manifest(origin)
     _must_be_empty(folder)
-    partial = folder.with_name(f"{folder.name}.restoring")
+    mounted = os.path.ismount(folder)  # such a folder can't be replaced: it is filled
     with _disk_errors(folder):
         make_folder(folder.parent)
-        shutil.rmtree(partial, ignore_errors=True)
+        beside = folder if mounted else folder.parent
+        partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".restoring", dir=beside))
         try:
             for name, entry in manifest["files"].items():
                 try:
-                    _copy(origin / name, partial / name, entry["sha256"])
+                    copied = _copy(origin / name, partial / name, entry["sha256"])
                 except FileNotFoundError:
                     raise _damaged(origin / name, "is missing") from None
+                if copied != entry:
+                    raise _damaged(origin / name, f"has not the size that {_MANIFEST} says")
             for directory, _, _ in os.walk(partial):
                 os.chmod(directory, 0o700)
                 fsync_folder(Path(directory))
-            if folder.is_dir():
-                folder.rmdir()
-            os.rename(partial, folder)
+            if mounted:
+                # The database last: files without one are no store.
+                for name in sorted(os.listdir(partial), key=lambda name: name == _DATABASE):
+                    os.rename(partial / name, folder / name)
+                partial.rmdir()
+                fsync_folder(folder)
+            else:
+                os.rename(partial, folder)  # takes the place of an empty folder, and of nothing else
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
@@ -143,6 +154,7 @@ def _manifest(origin: Path) -> dict[str, Any]:
         for name, entry in manifest["files"].items():
             if not _SAFE.fullmatch(name) or not re.fullmatch("[0-9a-f]{64}", entry["sha256"]):
                 raise ValueError(f"unexpected file {name!r}")
+        _report(origin, manifest)
     except FileNotFoundError:
         raise NotFoundError(
             f"{origin} is no complete backup (no {_MANIFEST}): choose a folder that `hydra-rag backup` made."

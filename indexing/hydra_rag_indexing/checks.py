@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import exists, func, select, text
 from sqlalchemy.orm import Session
 
 from hydra_rag.errors import CorruptionError
+from hydra_rag.geometry import Box
 from hydra_rag.store.documents import failed_pages
 from hydra_rag.store.durable import file_sha256
 from hydra_rag.store.models import (
@@ -24,7 +26,10 @@ from hydra_rag.store.models import (
     SegmentRow,
 )
 from hydra_rag.store.store import Store
+from hydra_rag.values import Word
+from hydra_rag_indexing.files.page import join_words
 from hydra_rag_indexing.sweep import find_garbage
+from hydra_rag_indexing.text import normalize
 
 __all__ = ["Checked", "Problem", "check_store"]
 
@@ -50,14 +55,29 @@ class Checked:
 def check_store(store: Store) -> Checked:
     """Every check; rows are read in one state of the database, files after that.
 
-    When another process changed the store meanwhile, what looks wrong may only be new: look again.
+    When another process changed the store meanwhile, what looks wrong may only be new: look again. A file
+    that is missing because its row went, too, is no problem.
     """
     for _ in range(_RETRIES):
         generation = store.generation()
         checked = _check(store)
         if not checked.problems or store.generation() == generation:
             break
-    return checked
+    with store.session() as db:
+        return replace(checked, problems=[p for p in checked.problems if not _gone(db, *p.subject)])
+
+
+def _gone(db: Session, table: str, key: str) -> bool:
+    """Whether the row that names a file has left the database."""
+    tenant, _, sha = key.rpartition("/")
+    if table == "segments":
+        return db.get(SegmentRow, key) is None
+    if table == "blobs":
+        return db.get(BlobRow, (tenant, sha)) is None
+    if table == "pages":
+        named = select(PageRow.page_key).where(PageRow.tenant == tenant, PageRow.image_sha256 == sha)
+        return db.scalar(named.limit(1)) is None
+    return False
 
 
 def _check(store: Store) -> Checked:
@@ -168,10 +188,15 @@ def _vectors(db: Session) -> Iterator[Problem]:
 
 def _text(db: Session) -> Iterator[Problem]:
     key = "rowid" if db.get_bind().dialect.name == "sqlite" else "page_key"
-    indexed = set(db.scalars(text(f"SELECT {key} FROM page_text")))
+    rows = db.execute(text(f"SELECT {key}, text FROM page_text"))
+    indexed = {page: zlib.crc32(value.encode()) for page, value in rows}
     pages = set(db.scalars(select(PageRow.page_key)))
-    worded = set(db.scalars(select(PageWordsRow.page_key)))
-    for page_key in sorted((worded - indexed) | (indexed - pages)):
+    wrong = indexed.keys() - pages
+    for page_key, listed in db.execute(select(PageWordsRow.page_key, PageWordsRow.words)):
+        words = join_words([Word(str(word), Box(*box)) for word, *box in listed])
+        if indexed.get(page_key) != zlib.crc32(normalize(words).encode()):
+            wrong.add(page_key)
+    for page_key in sorted(wrong):
         yield Problem(
             "text",
             f"The full-text table is out of step for page {page_key}: run `hydra-rag doctor --repair`.",

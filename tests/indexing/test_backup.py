@@ -77,6 +77,47 @@ def test_nothing_is_overwritten(collection: Collection, source: Source, tmp_path
     assert restore(tmp_path / "saved", tmp_path / "empty").files > 0
 
 
+def test_every_kind_of_empty_place(
+    collection: Collection, source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection.ingest([source("a.txt")])
+    backup(collection.store, tmp_path / "saved")
+    mine = tmp_path / "new.restoring" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    assert restore(tmp_path / "saved", tmp_path / "new").files > 0
+    assert mine.read_text() == "mine", "another folder was taken for a left-over"
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    restore(tmp_path / "saved", tmp_path / "link")
+    (tmp_path / "mounted").mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: str(path).endswith("mounted"))
+    before = (tmp_path / "mounted").stat().st_ino
+    restore(tmp_path / "saved", tmp_path / "mounted")
+    assert (tmp_path / "mounted").stat().st_ino == before, "a mounted folder can't be replaced"
+    for name in ("new", "real", "mounted"):
+        assert not list((tmp_path / name).glob(".*"))
+        assert check_store(opened(tmp_path / name).store).problems == []
+        assert contents(opened(tmp_path / name)) == contents(collection)
+
+
+def test_flips_in_the_list_of_a_backup(collection: Collection, source: Source, tmp_path: Path) -> None:
+    """Each is noticed, or changes nothing but what the report says."""
+    collection.ingest([source("a.txt")])
+    backup(collection.store, tmp_path / "saved")
+    listed = tmp_path / "saved" / "backup.json"
+    data = listed.read_bytes()
+    for at in range(0, len(data), 7):
+        listed.write_bytes(data[:at] + bytes([data[at] ^ 1 << at % 8]) + data[at + 1 :])
+        target = tmp_path / f"new{at}"
+        try:
+            restore(tmp_path / "saved", target)
+        except CorruptionError:
+            assert not target.exists()
+        else:
+            assert check_store(opened(target).store).problems == []
+
+
 def test_every_damaged_file_of_a_backup_is_noticed(
     collection: Collection, source: Source, tmp_path: Path
 ) -> None:
@@ -92,7 +133,8 @@ def test_every_damaged_file_of_a_backup_is_noticed(
             with pytest.raises(CorruptionError, match=r"checksum|missing"):
                 restore(saved, tmp_path / "new")
             assert not (tmp_path / "new").exists()
-            assert not (tmp_path / "new.restoring").exists()
+            assert not list(tmp_path.glob("*.restoring"))
+            assert not list(tmp_path.glob(".*.restoring"))
         (saved / name).write_bytes(data)
     restore(saved, tmp_path / "new")
 

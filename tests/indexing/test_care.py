@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 from sqlalchemy import text
 
-from hydra_rag.errors import CorruptionError, FingerprintError, StoreBusyError, UsageError
-from hydra_rag.store import Store, chats
+from hydra_rag.errors import CorruptionError, FingerprintError, StoreBusyError, StoreError, UsageError
+from hydra_rag.store import Store, changes, chats
 from hydra_rag.testing_fakes import FakeEmbedder
 from hydra_rag.values import MultiVector
+from hydra_rag_indexing import checks
 from hydra_rag_indexing.collection import Collection
 from hydra_rag_indexing.lease import WriteLease
 from hydra_rag_indexing.sweep import find_garbage, sweep
@@ -131,6 +132,8 @@ def test_what_cannot_be_mended_is_said(store: Store, embedder: FakeEmbedder, sou
         ("UPDATE page_vectors SET crc32 = 1 WHERE page_key = 3", "rows"),
         ("DELETE FROM page_text WHERE rowid = 3", "text"),
         ("INSERT INTO page_text(rowid, tenant, text) VALUES (999, 'default', 'x')", "text"),
+        ("UPDATE page_text SET text = 'another' WHERE rowid = 3", "text"),
+        ("UPDATE page_words SET words = replace(words, 'w1', 'w8') WHERE page_key = 3", "text"),
     ],
 )
 def test_rows_out_of_step_are_found_and_mended(
@@ -143,6 +146,39 @@ def test_rows_out_of_step_are_found_and_mended(
     assert problems(collection) == [code]
     assert problems(collection, repair=True) == []
     assert hits(collection) == before
+
+
+def test_files_that_go_with_their_rows_are_no_problem(
+    store: Store, collection: Collection, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process gives up a half-done document, which no search sees, while the files are compared."""
+    fill(collection, source)
+    real = checks._segment
+
+    def meanwhile(*arguments: object) -> object:
+        monkeypatch.setattr(checks, "_segment", real)
+        with store.write() as db:
+            changes.remove_documents(
+                db, store, "default", [d.document_id for d in collection.documents()][:1]
+            )
+        with WriteLease.acquire(store) as lease:
+            assert sweep(store, lease) > 2
+        return real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(checks, "_segment", meanwhile)
+    assert checks.check_store(store).problems == []
+    assert len(collection.documents()) == 4
+
+
+def test_a_value_that_is_no_json_is_damage(store: Store, collection: Collection, source: Source) -> None:
+    fill(collection, source)
+    with store.write() as db:
+        db.execute(text("UPDATE page_words SET words = replace(words, '[', '{')"))
+    document = collection.documents()[0].document_id
+    for use in (lambda: collection.page_words(document, 1), collection.doctor):
+        with pytest.raises(StoreError, match="damaged") as caught:
+            use()
+        assert caught.value.code == "corruption"
 
 
 def test_a_missing_page_row_is_found(store: Store, collection: Collection, source: Source) -> None:

@@ -68,15 +68,9 @@ def _list_first(patch: Patch) -> None:
 
 def _in_place(patch: Patch) -> None:
     """Restoring writes where the store shall be."""
-    patch.setattr(
-        Path, "with_name", lambda self, name: self if name.endswith(".restoring") else _sibling(self, name)
-    )
+    patch.setattr(module.tempfile, "mkdtemp", lambda prefix, suffix, dir: str(Path(dir, prefix[1:-1])))
     patch.setattr(module.shutil, "rmtree", lambda *_, **__: None)
     patch.setattr(os, "rename", lambda *_: None)
-
-
-def _sibling(path: Path, name: str) -> Path:
-    return path.parent / name
 
 
 def _no_trash(patch: Patch) -> None:

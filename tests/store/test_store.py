@@ -182,7 +182,14 @@ def test_durable_files_are_whole_or_absent(tmp_path: Path, monkeypatch: pytest.M
     assert path.read_bytes() == b"content"
     assert durable.file_sha256(path) == digest
     assert durable.write_hashed(b"content", tmp, lambda sha: final / sha) == (digest, path)
+    path.write_bytes(b"damaged"[:7])
+    assert durable.write_hashed(b"content", tmp, lambda sha: final / sha) == (digest, path)
+    assert path.read_bytes() == b"content", "damaged bytes were taken over"
     source = tmp_path / "source"
+    source.write_bytes(b"content")
+    path.write_bytes(b"damaged"[:7])
+    durable.copy_hashed(source, tmp, lambda sha: final / sha)
+    assert path.read_bytes() == b"content"
     source.write_bytes(b"abc" * 1_000_000)
     sha, size, copy = durable.copy_hashed(source, tmp, lambda sha: final / sha)
     assert (size, copy.read_bytes(), durable.file_sha256(source)) == (3_000_000, source.read_bytes(), sha)
