@@ -66,9 +66,12 @@ class ServerProcess:
         if self.process.poll() is not None:
             raise RuntimeError("the server has ended")
         try:
-            return self.client.get("/readyz").status_code == 200
+            answer = self.client.get("/readyz")
         except httpx2.TransportError:  # on a starved machine a kept connection outlives its time unnoticed
             return False
+        if "failed" in answer.text:
+            raise RuntimeError("the server can't load the model; see its log")
+        return answer.status_code == 200
 
     def figures(self) -> dict[str, float]:
         """The server's gauges and counters that have no labels."""
