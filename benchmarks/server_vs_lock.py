@@ -3,13 +3,14 @@
     OMP_NUM_THREADS=1 taskset -c 0 python -m benchmarks.server_vs_lock --pages 24 --chats 24 --out lock.json
 
 Both are this project's server over the same store, web stack and model. In the second one every call of the
-model holds a fair lock to its end: one page, one query, one answer (what people write first, and already
-kind to the chats: a page at a time). Both do the same work: pages are embedded and read by the model; the
-``ocr`` extra, which would read them outside of it, is left out where it is installed. Clients ask streamed questions about a picture, with a pause between
-them, while a document is ingested. Reported: work per second (pages and answers of the whole run; higher is
-better) and the 99th percentile of a chat's first piece of text (lower is better), each as ours over theirs,
-over alternating rounds; and the same in seconds of the server's processor time, which a busy machine does not
-blur (the ingest keeps the server busy, so next to nothing of a chat's wait is idle).
+model holds a fair lock to its end: one page, one query, one answer (what people write first, and already kind
+to the chats: a page at a time). Both do the same work: pages are embedded and read by the model; the ``ocr``
+extra, which would read them outside of it, is left out where it is installed. Clients ask streamed questions
+about a picture, with a pause between them, while a document is ingested. Reported: work per second (pages and
+answers of the whole run; higher is better) and the 99th percentile of a chat's first piece of text (lower is
+better), each as ours over theirs, over alternating rounds; and the same in seconds of the server's processor
+time, which a busy machine does not blur (the ingest keeps the server busy, so next to nothing of a chat's
+wait is idle).
 """
 
 from __future__ import annotations
