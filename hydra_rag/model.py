@@ -28,7 +28,7 @@ from hydra_rag.processor import HydraProcessor
 from hydra_rag.read_words import read_steps
 from hydra_rag.reading import load_head
 from hydra_rag.retrieval import fresh_view, load_view
-from hydra_rag.scheduler import Job, Scheduler
+from hydra_rag.scheduler import Job, Kind, Scheduler
 from hydra_rag.streaming import AnswerStream
 from hydra_rag.values import AttentionRows, GenerationResult, MultiVector, QueryItem, Word
 from hydra_rag.vision import VisionCache
@@ -215,12 +215,15 @@ class HydraModel:
         """Whether there is a reading head, for :meth:`read_pages`."""
         return self.vision.head is not None
 
-    def read_pages(self, images: Sequence[Image.Image], *, max_tokens: int | None = None) -> list[list[Word]]:
+    def read_pages(
+        self, images: Sequence[Image.Image], *, max_tokens: int | None = None, lane: Kind = "bulk"
+    ) -> list[list[Word]]:
         """The words of page images in reading order, boxes in their pixels; the tower's pass of
-        :meth:`embed_pages` is used again. Raises :class:`UnsupportedModelError` without a reading head."""
+        :meth:`embed_pages` is used again. ``lane``: ``"chat"`` where somebody waits for an answer.
+        Raises :class:`UnsupportedModelError` without a reading head."""
         prepare = partial(page_prompt, self.processor, self._view().spec, max_tokens=max_tokens)
         prompts = list(map(prepare, images))
-        return self.scheduler.run("bulk", partial(read_steps, self.vision, self.base_model, prompts, images))
+        return self.scheduler.run(lane, partial(read_steps, self.vision, self.base_model, prompts, images))
 
     @property
     def _batch_size(self) -> int:

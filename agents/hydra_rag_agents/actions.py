@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from hydra_rag.geometry import Box
 from hydra_rag.lines import group_lines
 from hydra_rag.values import QueryItem, Word
 from hydra_rag_agents.fuse import fuse
-from hydra_rag_agents.looking import crop_page, frame, words_in
+from hydra_rag_agents.looking import crop_page, frame, gain, words_in
 from hydra_rag_agents.moves import Draft, Gaze, Glance, Search, View
 from hydra_rag_agents.ports import EvidenceLine, Library, Reader, Reading
 from hydra_rag_agents.priors import line_priors
@@ -26,6 +27,8 @@ __all__ = ["Prepared", "begin", "drafted", "evidence_lines", "prepare", "queries
 
 #: Evidence-bound answers may come from so many times the text that the prompt shows.
 _BOUND = 3
+#: A character has at most so many bytes.
+_BYTES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,9 @@ class Prepared:
     """A prompt that is ready to be shown, with the most it can cost.
 
     ``boxes``: what is looked at; ``frames``: what the crops show of it; ``beside``: the page is shown too;
-    ``blanked``: parts of the page that are painted over.
+    ``blanked``: parts of the page that are painted over. ``again``: the crops are read first, which changes
+    the words of the page and with them the prompt. ``gain``: how many times larger a closer look would show
+    the words that the answer is chosen from (:func:`hydra_rag_agents.looking.gain`).
     """
 
     pages: tuple[PageId, ...]
@@ -46,6 +51,8 @@ class Prepared:
     beside: bool = True
     blanked: tuple[Box, ...] = ()
     own_image: bool = False
+    again: bool = False
+    gain: float = 1.0
 
 
 def search(library: Library, turn: Turn, view: View, action: Search) -> tuple[Candidate, ...]:
@@ -107,8 +114,9 @@ def prepare(
     else:
         pages = action.pages
     frames = tuple(frame(profile, box, size) for box in boxes)
+    again = bool(boxes) and not alone and _rereads(library, reader, turn, pages[0])
     beside = not boxes or (profile.beside and not alone)
-    shown = {page: _words(library, page, () if beside else frames, blanked) for page in pages}
+    shown = {page: _words(library, page, () if beside or again else frames, blanked) for page in pages}
     names = {c.id: f"{c.document}, page {c.id.page}" for c in view.candidates or ()}
     share = profile.text_chars // max(1, len(pages)) if turn.settings.text_layer else 0
     texts = [
@@ -123,9 +131,15 @@ def prepare(
     new = min(turn.settings.max_new_tokens or profile.max_new_tokens, profile.max_new_tokens)
     whole = len(pages) if beside else 0
     tokens = reader.tokens(whole + len(boxes) + own, text, new)
+    if again:  # and what the prompt may say then
+        tokens += _BYTES * share
     lines: tuple[EvidenceLine, ...] = ()
+    larger = math.inf
     if turn.settings.text_layer:
         lines = evidence_lines(profile, [shown[page] for page in pages], turn.search_text)
+        if profile.bound and len(pages) == 1:
+            near = relevant_lines(shown[pages[0]], turn.search_text, profile.text_chars)
+            larger = gain(library, reader, pages[0], [w for line in near for w in line.words], None)
     return Prepared(
         pages,
         text,
@@ -137,7 +151,15 @@ def prepare(
         beside,
         blanked,
         own,
+        again,
+        larger,
     )
+
+
+def _rereads(library: Library, reader: Reader, turn: Turn, page: PageId) -> bool:
+    """Whether a crop of the page is read for its words, which are then better than the page's own."""
+    reads = reader.profile.bound and reader.can_read and turn.settings.text_layer
+    return reads and library.read_by_model(page)
 
 
 def evidence_lines(
@@ -199,10 +221,14 @@ def _blank(image: Image.Image, boxes: Sequence[Box]) -> Image.Image:
     return blanked
 
 
-def drafted(reading: Reading, prepared: Prepared) -> tuple[Draft, Cost]:
-    """The draft, and what it really cost (never more than was allowed for)."""
+def drafted(reading: Reading, prepared: Prepared, seen: int = 0) -> tuple[Draft, Cost]:
+    """The draft, and what it really cost (never more than was allowed for). ``seen``: visual tokens of crops
+    that were read before."""
     result = reading.result
     text = result.text.strip()
-    used = result.prompt_tokens + len(result.token_ids)
+    used = seen + result.prompt_tokens + len(result.token_ids)
     cost = replace(prepared.cost, steps=0, tokens=min(used, prepared.cost.tokens))
-    return Draft(prepared.pages, text, result.confidence, not says_not_found(text), prepared.boxes), cost
+    found = not says_not_found(text)
+    reread = prepared.frames if prepared.again else ()
+    draft = Draft(prepared.pages, text, result.confidence, found, prepared.boxes, reread, prepared.gain)
+    return draft, cost

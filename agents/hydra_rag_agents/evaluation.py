@@ -116,7 +116,8 @@ def evaluate_folder(
                 ):
                     _log(log, looked)
                 if "gaze" in parts and gate:
-                    _log(log, gates.ask(seen, image, question, stored, text_layer=shown))
+                    read = seen is not page
+                    _log(log, gates.ask(seen, image, question, stored, text_layer=shown, read=read))
             reader.forget()
             if progress is not None:
                 progress(done, len(pages))

@@ -56,7 +56,9 @@ class Gate:
     """Thresholds; the ``gate`` part of a calibration file sets them for a checkpoint.
 
     ``max_area``, ``min_enrichment``, ``min_zoom``, ``max_entropy``: what a spot must keep to be worth a
-    crop. ``sure``: an answer of this confidence needs no closer look. ``gazes``: at most so many a turn.
+    crop. ``sure``: an answer of this confidence needs no closer look. ``min_gain``: where the model chooses
+    among words that it has read itself, these decide instead: how many times larger a crop must show them.
+    ``gazes``: at most so many a turn.
     ``unsupported``: factor on the confidence of an answer that its crop alone does not give; ``unneeded``:
     of one that the page still gives with the crop's region blanked.
     """
@@ -66,6 +68,7 @@ class Gate:
     min_zoom: float = 1.25
     max_entropy: float = 0.97
     sure: float = 0.9
+    min_gain: float = 2.0
     gazes: int = 2
     unsupported: float = 0.5
     unneeded: float = 0.85
@@ -82,14 +85,12 @@ class Gate:
     def worth(self, look: Look, *, always: bool = False) -> tuple[Spot, ...]:
         """The spots of ``look`` that deserve a crop; with ``always`` the best one at least."""
         if look.entropy <= self.max_entropy:
-            good = tuple(s for s in look.spots if self._passes(s))
+            good = tuple(s for s in look.spots if self._passes(s, own=look.page is None))
             if good:
                 return good
         return look.spots[:1] if always else ()
 
-    def _passes(self, spot: Spot) -> bool:
-        return (
-            spot.area <= self.max_area
-            and spot.enrichment >= self.min_enrichment
-            and spot.zoom >= self.min_zoom
-        )
+    def _passes(self, spot: Spot, *, own: bool) -> bool:
+        """``own``: of the question's own image, where a crop pays by what it leaves out."""
+        larger = own or spot.zoom >= self.min_zoom
+        return larger and spot.area <= self.max_area and spot.enrichment >= self.min_enrichment

@@ -6,16 +6,14 @@ each run alone would have used. The oracle gazes exactly where the gaze alone is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import product
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from hydra_rag.geometry import Box
 from hydra_rag.metrics import exact_match, mean
 from hydra_rag.values import MultiVector, QueryItem, Word
 from hydra_rag_agents.events import Done, Glanced, Looked, step_of
-from hydra_rag_agents.gate import Gate, Look
+from hydra_rag_agents.gate import Look
 from hydra_rag_agents.loop import run
 from hydra_rag_agents.memo import MemoReader
 from hydra_rag_agents.state import AskSettings, Candidate, PageId, Turn
@@ -23,11 +21,9 @@ from hydra_rag_agents.state import AskSettings, Candidate, PageId, Turn
 if TYPE_CHECKING:
     from PIL import Image
 
-    from hydra_rag.model import HydraModel
-    from hydra_rag.saliency.calibration import Calibration
     from hydra_rag_agents.eval_data import EvalPage, EvalQuestion
 
-__all__ = ["MODES", "GateFigures", "OnePage", "calibrated_gate", "choose_gate"]
+__all__ = ["MODES", "GateFigures", "OnePage"]
 
 MODES = ("never", "always", "auto")
 #: Words lower than this in a glance are small evidence (pixels that the model sees).
@@ -36,12 +32,19 @@ _AREAS = ((0.0, 0.005), (0.005, 0.05), (0.05, 1.01))  # of the page
 
 
 class OnePage:
-    """A library of a single page; retrieval finds it first."""
+    """A library of a single page; retrieval finds it first. ``read``: the model read its words itself."""
 
     PAGE = PageId("page", 1)
 
-    def __init__(self, image: Image.Image, words: Sequence[Word], vectors: MultiVector | None) -> None:
-        self._image, self._words, self._vectors = image, words, vectors
+    def __init__(
+        self,
+        image: Image.Image,
+        words: Sequence[Word],
+        vectors: MultiVector | None,
+        *,
+        read: bool = False,
+    ) -> None:
+        self._image, self._words, self._vectors, self._read = image, words, vectors, read
 
     def find(
         self, query: QueryItem, k: int, *, mode: str, documents: Sequence[str] | None
@@ -62,6 +65,9 @@ class OnePage:
 
     def words(self, page: PageId) -> Sequence[Word]:
         return self._words
+
+    def read_by_model(self, page: PageId, box: Box | None = None) -> bool:
+        return self._read
 
     def vectors(self, page: PageId) -> MultiVector | None:
         return self._vectors
@@ -91,9 +97,10 @@ class GateFigures:
         vectors: MultiVector | None = None,
         *,
         text_layer: bool = False,
+        read: bool = False,
     ) -> dict[str, Any]:
-        """The record for ``predictions.jsonl``."""
-        library = OnePage(image, page.words if text_layer else (), vectors)
+        """The record for ``predictions.jsonl``. ``read``: the page's words are what the model read of it."""
+        library = OnePage(image, page.words if text_layer else (), vectors, read=read)
         record: dict[str, Any] = {
             "kind": "gate",
             "image": page.image,
@@ -112,12 +119,16 @@ class GateFigures:
         tokens, gazes = 0, 0
         confidence: float | None = None
         look: Look | None = None
+        gain: float | None = None
         answer = None
         for event in run(library, self._reader, Turn(asked.question, settings)):
             step = step_of(event)
             if step is not None:
                 tokens += step.detail.get("prompt_tokens", 0) + step.detail.get("new_tokens", 0)
                 gazes += step.action == "gaze"
+                if not gazes:  # of the answer, where there is one, else of what it was looked for in
+                    gain = next((d["gain"] for d in step.detail.get("drafts", ()) if "gain" in d), gain)
+                    gain = step.detail.get("gain", gain)
             if isinstance(event, Glanced) and confidence is None:
                 confidence = event.confidence
             elif isinstance(event, Looked) and look is None:
@@ -135,6 +146,7 @@ class GateFigures:
             "seconds": round(self._reader.seconds - began, 4),
             "gazes": gazes,
             "glance_confidence": confidence,
+            "gain": gain,
         }
         if look is not None:
             made["look"] = {"entropy": look.entropy, "spots": [s.to_json() for s in look.spots]}
@@ -177,72 +189,6 @@ class GateFigures:
             for name, some in groups.items()
             if some
         ]
-
-
-def calibrated_gate(
-    folder: Path,
-    model: HydraModel,
-    calibration: Calibration,
-    limit: int | None = None,
-    *,
-    progress: Callable[[int, int], None] | None = None,
-) -> dict[str, float]:
-    """The gate for a calibrated model, from the answered questions of an evaluation folder."""
-    from hydra_rag_agents.eval_data import open_image, read_pages
-    from hydra_rag_agents.reader import ModelReader
-
-    reader = MemoReader(ModelReader(lambda: model, calibration))
-    figures = GateFigures(reader)
-    pages = read_pages(folder)[:limit]
-    for done, page in enumerate(pages, start=1):
-        image = open_image(folder, page.image)
-        for asked in page.questions:
-            figures.ask(page, image, asked)
-        reader.forget()
-        if progress is not None:
-            progress(done, len(pages))
-    return choose_gate(figures.records, reader.gate)
-
-
-def choose_gate(records: Sequence[Mapping[str, Any]], base: Gate | None = None) -> dict[str, float]:
-    """Thresholds under which gating these records is right most often; of equals, with the fewest tokens.
-
-    A record gazes where the glance was not sure and its best spot passes; its answer is then that of
-    ``always``, else of ``never``. Ties and small gains go to less gazing: a percent of the tokens that
-    ``always`` takes is worth 0.05 points.
-    """
-    start = base or Gate()
-    every = sum(r["always"]["tokens"] for r in records) or 1
-    best: tuple[float, dict[str, float]] | None = None
-    grid = product(
-        (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99),
-        (1.0, 1.5, 2.0, 3.0, 4.0),
-        (1.0, 1.25, 1.5),
-        (0.2, 0.35, 0.5),
-    )
-    for sure, enrichment, zoom, area in grid:
-        chosen = [r["always" if _gazes(r, sure, enrichment, zoom, area) else "never"] for r in records]
-        right = sum(r["right"] for r in chosen) / max(1, len(chosen))
-        merit = right - 0.05 * sum(r["tokens"] for r in chosen) / every
-        if best is None or merit > best[0] + 1e-9:
-            best = (
-                merit,
-                {
-                    "sure": sure,
-                    "min_enrichment": enrichment,
-                    "min_zoom": zoom,
-                    "max_area": area,
-                    "max_entropy": start.max_entropy,
-                },
-            )
-    return best[1] if best is not None and records else {}
-
-
-def _gazes(record: Mapping[str, Any], sure: float, enrichment: float, zoom: float, area: float) -> bool:
-    if (record["never"]["glance_confidence"] or 0.0) >= sure:
-        return False
-    spots = record["always"].get("look", {}).get("spots", ())
-    return any(s["enrichment"] >= enrichment and s["zoom"] >= zoom and s["area"] <= area for s in spots)
 
 
 def _sizes(reader: MemoReader, image: Image.Image, boxes: Sequence[Box]) -> dict[str, float | None]:

@@ -6,6 +6,7 @@ necessity, or comprehensiveness (the page does not give it with that region pain
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from hydra_rag.metrics import similarity
 from hydra_rag_agents.actions import Prepared, prepare
 from hydra_rag_agents.citations import Evidence, cite, weigh
 from hydra_rag_agents.gate import Gate
+from hydra_rag_agents.looking import gain, words_in
 from hydra_rag_agents.matching import squeeze
 from hydra_rag_agents.moves import Check, Draft, Gaze, Glance, Judgement, View
 from hydra_rag_agents.ports import Library, Reader
@@ -60,7 +62,8 @@ def judge(
 
     A value that the page prints almost as it was read takes the page's spelling. One that a page with
     a text layer does not show at all loses confidence, and so does one whose surroundings have nothing to do
-    with the question (small models only). Lower-ranked pages weigh a little less.
+    with the question (small models only). Lower-ranked pages weigh a little less. What was chosen before a
+    page was read again is held against nothing: an answer from the better words takes its place.
     Returns the judgements, the place of each (by its index), and their JSON for the trace.
     """
     by_page = {candidate.id: candidate for candidate in view.candidates or ()}
@@ -69,7 +72,10 @@ def judge(
     judgements: list[Judgement] = []
     places: dict[int, Place] = {}
     notes: list[dict[str, Any]] = []
+    renewed = {draft.pages: index for index, draft in enumerate(view.drafts) if draft.reread and draft.found}
     for index, draft in enumerate(view.drafts):
+        if index < renewed.get(draft.pages, 0):
+            continue
         pages = [by_page[page] for page in draft.pages if page in by_page]
         if not draft.found or not pages:  # what stands on no known page is not an answer
             continue
@@ -82,7 +88,8 @@ def judge(
             confidence *= fit.factor(candidate.id, evidence.match, text)
             confidence *= _UNSUPPORTED if supported is False else 1.0
         region = _region(library, view, draft, candidate, evidence)
-        judged = Judgement(index, text, confidence, supported, candidate.id, region)
+        larger = _gain(library, reader, turn, draft, evidence)
+        judged = Judgement(index, text, confidence, supported, candidate.id, region, gain=larger)
         known = before.get(index)
         if known is not None and known.checked:  # a check's verdict stays
             judged = replace(judged, confidence=min(confidence, known.confidence), checked=True)
@@ -96,6 +103,7 @@ def judge(
                 "answer": text,
                 "supported": supported,
                 "confidence": round(judged.confidence, 4),
+                **({"gain": round(larger, 2)} if math.isfinite(larger) else {}),
             }
         )
     return tuple(judgements), places, notes
@@ -158,6 +166,17 @@ def _region(
     return look.spots[0].box if look is not None and look.spots else None
 
 
+def _gain(library: Library, reader: Reader, turn: Turn, draft: Draft, evidence: Evidence) -> float:
+    """How many times larger a closer look would show the words of an answer, or those around the question's
+    words that it was chosen from at a glance."""
+    match = evidence.match
+    if match is None or not turn.settings.text_layer:
+        return draft.gain
+    words = words_in(library.words(evidence.page), (match.box,))
+    own = gain(library, reader, evidence.page, words, match.box)
+    return own if draft.boxes else max(own, draft.gain)
+
+
 def prepare_check(
     library: Library, reader: Reader, turn: Turn, view: View, action: Check
 ) -> tuple[Prepared | None, Prepared] | None:
@@ -168,7 +187,8 @@ def prepare_check(
     judged = view.judgements[action.judgement]
     if judged.region is None:
         return None
-    known = view.drafts[judged.draft].boxes and not view.profile.beside
+    draft = view.drafts[judged.draft]
+    known = draft.boxes and not view.profile.beside and not draft.reread
     crop = None
     if not known:
         crop = prepare(library, reader, turn, view, Gaze(judged.page, (judged.region,)), alone=True)

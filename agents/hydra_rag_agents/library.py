@@ -29,6 +29,7 @@ class CollectionLibrary:
         # the collector of cycles comes by, long after its turn.
         self.image = lru_cache(16)(partial(_image, collection))
         self.words = lru_cache(64)(partial(_words, collection))
+        self._sources = lru_cache(64)(partial(_source, collection))
         self.crop = lru_cache(16)(partial(_crop, collection))
 
     def find(
@@ -54,6 +55,9 @@ class CollectionLibrary:
         except NotFoundError:
             return None
         return Candidate(page, document.document, 0.0, 1, {"session": {"rank": 1}})
+
+    def read_by_model(self, page: PageId, box: Box | None = None) -> bool:
+        return self._sources(page) == "model"
 
     def vectors(self, page: PageId) -> MultiVector | None:
         try:
@@ -86,6 +90,10 @@ def _crop(collection: Collection, page: PageId, box: Box, scale: float = 2.0) ->
 
 def _words(collection: Collection, page: PageId) -> tuple[Word, ...]:
     return tuple(collection.page_words(*page))
+
+
+def _source(collection: Collection, page: PageId) -> str | None:
+    return collection.page(*page).text_source
 
 
 def hit_json(hit: Hit) -> dict[str, Any]:

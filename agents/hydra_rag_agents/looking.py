@@ -6,25 +6,28 @@ Crops are drawn anew from the document's file at the size at which the model rea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hydra_rag.geometry import Box
+from hydra_rag.lines import group_lines
 from hydra_rag.saliency.boxes import propose
 from hydra_rag.values import Word
+from hydra_rag_agents.closer import CloserLibrary, on_page
 from hydra_rag_agents.gate import Look, Spot
 from hydra_rag_agents.ports import Library, Reader
 from hydra_rag_agents.state import PageId, ReaderProfile, Turn
-from hydra_rag_agents.word_map import with_words
+from hydra_rag_agents.word_map import likened, with_words
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from hydra_rag.saliency.maps import SaliencyMap
 
-__all__ = ["crop_page", "frame", "line_height", "look", "words_in"]
+__all__ = ["crop_page", "frame", "gain", "line_height", "look", "look_tokens", "reread", "words_in"]
 
 #: Crops are never drawn smaller than this part of the stored size.
 _LEAST = 0.75
@@ -34,23 +37,52 @@ def look(library: Library, reader: Reader, turn: Turn, page: PageId | None) -> L
     """Where the model looks on ``page`` (``None``: the question's own image) for the turn's question."""
     image = turn.image if page is None else library.image(page)
     assert image is not None, "a look needs an image"
-    words = library.words(page) if page is not None and turn.settings.text_layer else ()
+    words: Sequence[Word] = ()
+    if page is not None:
+        words = library.words(page) if turn.settings.text_layer else ()
+    elif _reads_own_images(reader):
+        words = reader.transcribe(image).words
     found = reader.look(image, turn.asked)
     if reader.profile.bound:
-        found = with_words(found, words, turn.asked, *image.size)
-    regions = propose(found, *image.size, words=words)
-    whole = reader.sharpness(*image.size)
+        unsure = page is None or library.read_by_model(page)
+        named = likened(words, turn.asked) if unsure else words
+        found = with_words(found, named, turn.asked, *image.size)
     spots = []
-    for region in regions:
-        if page is None:
-            crop, box = image.crop(region.box), region.box
-        else:
-            box = frame(reader.profile, region.box, image.size)
-            crop = crop_page(library, reader.profile, page, box, words)
+    for region in propose(found, *image.size, words=words):
         share = region.box.area / (image.width * image.height)
-        seen = crop.width / box.width * reader.sharpness(*crop.size)
-        spots.append(Spot(region.box, region.mass, share, region.mass / share, seen / whole))
+        zoom = _zoom(library, reader, page, region.box, image.size, words)
+        spots.append(Spot(region.box, region.mass, share, region.mass / share, zoom))
     return Look(page, tuple(spots), found.entropy, _detail(found, image))
+
+
+def look_tokens(reader: Reader, turn: Turn, page: PageId | None) -> int:
+    """Upper bound of the tokens that :func:`look` runs through the model."""
+    reading = reader.tokens(1, "", 0) if page is None and _reads_own_images(reader) else 0
+    return reader.look_tokens(turn.asked) + reading
+
+
+def _reads_own_images(reader: Reader) -> bool:
+    return reader.profile.bound and reader.can_read
+
+
+def _zoom(
+    library: Library,
+    reader: Reader,
+    page: PageId | None,
+    box: Box,
+    size: tuple[int, int],
+    words: Sequence[Word],
+) -> float:
+    """How many times more pixels a side of ``box`` gets as a crop than on the whole page."""
+    scale = 1.0
+    if page is not None:
+        box = frame(reader.profile, box, size)
+        if reader.profile.text_px:
+            scale = _reading_scale(reader.profile, _line_px(library, page, box, words))
+        else:
+            scale = library.crop(page, box, reader.profile.crop_scale).width / box.width
+    shown = max(1, round(box.width * scale)), max(1, round(box.height * scale))
+    return scale * reader.sharpness(*shown) / reader.sharpness(*size)
 
 
 def _detail(found: SaliencyMap, image: Image.Image) -> dict[str, object]:
@@ -80,13 +112,7 @@ def crop_page(
     """``box`` of the page, drawn at the size at which the model reads best. ``words``: the text layer."""
     if not profile.text_px:
         return library.crop(page, box, profile.crop_scale)
-    inside = words_in(words, (box,))
-    if inside:
-        tall = float(np.median([word.box.height for word in inside]))
-    else:
-        tall = line_height(library.image(page).crop(box))
-    wanted = profile.text_px / tall if tall else 1.0
-    scale = min(profile.crop_scale, max(_LEAST, wanted))
+    scale = _reading_scale(profile, _line_px(library, page, box, words))
     crop = library.crop(page, box, scale)
     size = (round(box.width * scale), round(box.height * scale))
     if crop.width < size[0] - 1:  # a file of pixels has no more of them: small print is enlarged
@@ -96,6 +122,35 @@ def crop_page(
     return crop
 
 
+def _reading_scale(profile: ReaderProfile, tall: float) -> float:
+    """How many times its stored size a page is drawn, so that lines ``tall`` pixels high are read best."""
+    return min(profile.crop_scale, max(_LEAST, profile.text_px / tall if tall else 1.0))
+
+
+def _line_px(library: Library, page: PageId, box: Box, words: Sequence[Word]) -> float:
+    """The usual height of the text in ``box``, in page pixels; 0.0 where there is none."""
+    inside = words_in(words, (box,))
+    return text_height(inside) if inside else line_height(library.image(page).crop(box))
+
+
+def text_height(words: Sequence[Word]) -> float:
+    """The usual height of ``words``, in pixels of their page."""
+    return float(np.median([word.box.height for word in words]))
+
+
+def gain(library: Library, reader: Reader, page: PageId, words: Sequence[Word], box: Box | None) -> float:
+    """How many times larger a closer look shows ``words``, which lie in ``box`` (``None``: anywhere).
+
+    1.0 where there is nothing to gain, because the words are certain; infinite where it is not known: the
+    model sees the pixels themselves, or none of the words."""
+    if not words or not reader.profile.bound or not reader.profile.text_px:
+        return math.inf
+    if not reader.can_read or not library.read_by_model(page, box):
+        return 1.0
+    scale = _reading_scale(reader.profile, text_height(words))
+    return scale / reader.sharpness(*library.image(page).size)
+
+
 def words_in(words: Sequence[Word], boxes: Sequence[Box]) -> list[Word]:
     """The words whose middle lies in one of ``boxes``."""
     return [
@@ -103,6 +158,21 @@ def words_in(words: Sequence[Word], boxes: Sequence[Box]) -> list[Word]:
         for w in words
         if any(b.contains((w.box.left + w.box.right) / 2, (w.box.top + w.box.bottom) / 2) for b in boxes)
     ]
+
+
+def reread(
+    library: CloserLibrary, reader: Reader, page: PageId, frames: Sequence[Box]
+) -> tuple[list[str], int]:
+    """Read parts of a page larger, and make what they say the page's words. Returns the text of each, and the
+    visual tokens that it took."""
+    texts, tokens = [], 0
+    for box in frames:
+        crop = crop_page(library, reader.profile, page, box, library.words(page))
+        seen = reader.transcribe(crop)
+        library.reread(page, box, on_page(seen.words, box, crop.size))
+        texts.append("\n".join(line.text for line in group_lines(seen.words)))
+        tokens += seen.tokens
+    return texts, tokens
 
 
 def line_height(image: Image.Image) -> float:

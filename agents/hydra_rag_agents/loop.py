@@ -8,17 +8,18 @@ generator closes the model's stream at once. Nothing is yielded while cleaning u
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 
 from hydra_rag.errors import CancelledError
 from hydra_rag.values import GenerationResult
 from hydra_rag_agents import steps
 from hydra_rag_agents.actions import Prepared, begin, drafted, prepare, search
+from hydra_rag_agents.closer import CloserLibrary
 from hydra_rag_agents.events import Delta, Done, Event, Glanced, Looked, Reflected, Searched
 from hydra_rag_agents.gate import Gate
 from hydra_rag_agents.judging import Place, Support, checked, citations_for, judge, prepare_check
-from hydra_rag_agents.looking import look
+from hydra_rag_agents.looking import look, look_tokens, reread
 from hydra_rag_agents.moves import Action, Check, Conclude, Draft, Gaze, Glance, LookAt, Search, View
 from hydra_rag_agents.policy import Policy, decide
 from hydra_rag_agents.ports import Library, Reader
@@ -52,7 +53,7 @@ class _Run:
     def __init__(
         self, library: Library, reader: Reader, turn: Turn, policy: Policy, view: View, deadline: Deadline
     ) -> None:
-        self.library, self.reader, self.turn, self.policy = library, reader, turn, policy
+        self.library, self.reader, self.turn, self.policy = CloserLibrary(library), reader, turn, policy
         self.view, self.deadline = view, deadline
         self.places: dict[int, Place] = {}
 
@@ -88,7 +89,7 @@ class _Run:
         if isinstance(action, Search):
             return [], Cost(steps=1, searches=1 + len(action.boxes))
         if isinstance(action, LookAt):
-            return [], Cost(steps=1, tokens=self.reader.look_tokens(self.turn.asked))
+            return [], Cost(steps=1, tokens=look_tokens(self.reader, self.turn, action.page))
         if isinstance(action, Glance | Gaze):
             made = prepare(self.library, self.reader, self.turn, self.view, action)
             return [made], made.cost
@@ -117,7 +118,7 @@ class _Run:
         elif isinstance(action, Glance | Gaze):
             shown = prepared[0]
             assert shown is not None, "a glance or gaze has one prompt"
-            yield from self._read(shown)
+            yield from self._read_again(action, shown) if shown.again else self._read(shown)
         else:
             with self.deadline:
                 judgements, self.places, notes = judge(self.library, self.reader, self.turn, self.view)
@@ -146,7 +147,14 @@ class _Run:
         self.view = replace(self.view, looks=(*self.view.looks, found), judgements=judgements)
         return Looked(steps.look_step(page, found, cost.tokens), found)
 
-    def _read(self, prepared: Prepared) -> Generator[Event]:
+    def _read_again(self, action: Glance | Gaze, priced: Prepared) -> Generator[Event]:
+        """Read the crops, then ask with the words that the page has now."""
+        with self.deadline:
+            texts, seen = reread(self.library, self.reader, priced.pages[0], priced.frames)
+            prepared = prepare(self.library, self.reader, self.turn, self.view, action)
+        yield from self._read(replace(prepared, cost=priced.cost), texts, seen)
+
+    def _read(self, prepared: Prepared, texts: Sequence[str] = (), seen: int = 0) -> Generator[Event]:
         with self.deadline:
             reading = begin(self.library, self.reader, self.turn, prepared)
         try:
@@ -157,10 +165,10 @@ class _Run:
                     break
         finally:
             reading.close()
-        draft, used = drafted(reading, prepared)
+        draft, used = drafted(reading, prepared, seen)
         self._spend(used)
         self.view = replace(self.view, drafts=(*self.view.drafts, draft))
-        step = steps.read_step(prepared, draft, reading.result)
+        step = steps.read_step(prepared, draft, reading.result, texts, seen)
         yield Glanced(step, draft.pages, draft.text, draft.confidence)
 
     def _check(self, action: Check, prepared: list[Prepared | None]) -> Event:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta
 from hydra_rag_agents.gate import Gate
-from hydra_rag_agents.ports import EvidenceLine, Reader, Reading
+from hydra_rag_agents.ports import EvidenceLine, Reader, Reading, Transcribed
 from hydra_rag_agents.state import ReaderProfile
 
 if TYPE_CHECKING:
@@ -43,11 +43,13 @@ class MemoReader:
         self._reader = reader
         self._told: dict[Hashable, tuple[GenerationResult, float]] = {}
         self._looked: dict[Hashable, tuple[SaliencyMap, float]] = {}
+        self._seen: dict[Hashable, tuple[Transcribed, float]] = {}
         self.seconds = 0.0
 
     def forget(self) -> None:
         self._told.clear()
         self._looked.clear()
+        self._seen.clear()
 
     @property
     def profile(self) -> ReaderProfile:
@@ -88,6 +90,19 @@ class MemoReader:
 
     def embed(self, item: QueryItem) -> MultiVector:
         return self._reader.embed(item)
+
+    @property
+    def can_read(self) -> bool:
+        return self._reader.can_read
+
+    def transcribe(self, image: Image.Image) -> Transcribed:
+        key = _digest(image)
+        if key not in self._seen:
+            began = time.monotonic()
+            self._seen[key] = (self._reader.transcribe(image), time.monotonic() - began)
+        found, seconds = self._seen[key]
+        self.seconds += seconds
+        return found
 
     def look(self, image: Image.Image, question: str) -> SaliencyMap:
         key = (_digest(image), question)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -15,6 +16,8 @@ __all__ = [
 ]  # fmt: skip
 
 
+#: Boxes that overlap by more (intersection over union) are one place.
+_SAME_PLACE = 0.3
 #: What reflection must leave of a sure draft's confidence for it to stay sure.
 _AGREED = 0.6
 
@@ -75,13 +78,21 @@ Action: TypeAlias = Search | Glance | LookAt | Gaze | Reflect | Check | Conclude
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What the model wrote about ``pages``, or about ``boxes`` of its one page. ``found`` is False where it
-    said "not found"."""
+    said "not found". ``reread``: the parts of the page round the boxes that were read again before it chose
+    among all words of the page. ``gain``: how many times larger a closer look would show those."""
 
     pages: tuple[PageId, ...]
     text: str
     confidence: float
     found: bool
     boxes: tuple[Box, ...] = ()
+    reread: tuple[Box, ...] = ()
+    gain: float = math.inf
+
+    def visited(self, page: PageId, box: Box) -> bool:
+        """Whether a place has been looked at already (inhibition of return)."""
+        inside = any(10 * box.intersect(frame).area >= 9 * box.area for frame in self.reread)
+        return page in self.pages and (inside or any(box.iou(known) > _SAME_PLACE for known in self.boxes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,7 @@ class Judgement:
     """A draft after reflection: ``text`` may follow the page's own words, ``confidence`` is adjusted.
 
     ``region``: where on ``page`` the evidence should be, if known. ``checked``: the support check was made.
+    ``gain``: how many times larger a closer look would show the words that it stands on.
     """
 
     draft: int
@@ -98,6 +110,7 @@ class Judgement:
     page: PageId
     region: Box | None = None
     checked: bool = False
+    gain: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +151,22 @@ class View:
         return -max(good)[1] if good else None
 
     @property
+    def settled(self) -> bool:
+        """Whether the best answer needs no closer look: its words are known or were read large enough, or,
+        where the model sees pixels, it was certain."""
+        if self.best is None or math.isinf(larger := self.judgements[self.best].gain):
+            return self.certain
+        return larger < self.gate.min_gain
+
+    def gains(self, page: PageId) -> bool:
+        """Whether a closer look at the page may show more than was seen of it."""
+        known = [j.gain for j in self.judgements if j.page == page]
+        known = known or [d.gain for d in self.drafts if page in d.pages]
+        return not known or known[-1] >= self.gate.min_gain
+
+    @property
     def certain(self) -> bool:
-        """Whether the best answer needs no closer look: the model was sure, and the page agrees."""
+        """Whether the model was sure of the best answer, and the page agrees."""
         if self.best is None:
             return False
         chosen = self.judgements[self.best]

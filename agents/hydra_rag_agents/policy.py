@@ -15,10 +15,10 @@ search → glance → reflect → gaze → reflect → check → answer, and go 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
-from hydra_rag_agents.gate import Spot
 from hydra_rag_agents.moves import (
     Action,
     Check,
@@ -106,16 +106,22 @@ def _gaze(view: View) -> Action | None:
     gazes = [draft for draft in view.drafts if draft.boxes]
     if view.settings.gaze == "never" or not view.drafts or len(gazes) >= view.gate.gazes:
         return None
-    if view.certain and not (always and not gazes):
+    first = always and not gazes
+    if view.settled and not first:
         return None
     for page in _targets(view)[: view.gate.gazes]:
+        if not first and not view.gains(page):
+            continue
+        if (direct := _at_answer(view, page, gazes)) is not None:
+            return direct
         look = view.look_at(page)
         if look is None:
-            first = LookAt(page)
-            if first in view.refused or not view.fits(keep=3):
+            looking = LookAt(page)
+            if looking in view.refused or not view.fits(keep=3):
                 continue
-            return first
-        spots = [s for s in view.gate.worth(look, always=always) if not _visited(page, s, gazes)]
+            return looking
+        worth = view.gate.worth(look, always=always)
+        spots = [s for s in worth if not any(d.visited(page, s.box) for d in gazes)]
         crops = min(2 if view.profile.beside else 1, view.budget.crops - view.spent.crops)
         boxes = tuple(s.box for s in spots[: max(0, crops)])
         action = Gaze(page, boxes)
@@ -125,8 +131,16 @@ def _gaze(view: View) -> Action | None:
     return None
 
 
-def _visited(page: PageId, spot: Spot, gazes: list[Draft]) -> bool:
-    return any(page in d.pages and any(spot.box.iou(b) > 0.3 for b in d.boxes) for d in gazes)
+def _at_answer(view: View, page: PageId, gazes: list[Draft]) -> Gaze | None:
+    """Where an answer was chosen among words that were read small, its own place is read larger first."""
+    for judged in view.judgements:
+        small = judged.page == page and view.gate.min_gain <= judged.gain < math.inf
+        if not small or judged.region is None or any(d.visited(page, judged.region) for d in gazes):
+            continue
+        action = Gaze(page, (judged.region,))
+        if action not in view.refused and view.fits(crops=1, keep=2):
+            return action
+    return None
 
 
 def _targets(view: View) -> list[PageId]:

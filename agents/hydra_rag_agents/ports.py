@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from hydra_rag.saliency.maps import SaliencyMap
 
-__all__ = ["EvidenceLine", "Library", "Reader", "Reading"]
+__all__ = ["EvidenceLine", "Library", "Reader", "Reading", "Transcribed"]
 
 
 class EvidenceLine(NamedTuple):
@@ -27,6 +27,13 @@ class EvidenceLine(NamedTuple):
 
     text: str
     priors: tuple[tuple[float, float, float], ...]
+
+
+class Transcribed(NamedTuple):
+    """The words of a picture, boxes in its pixels, and the visual tokens that reading it took."""
+
+    words: tuple[Word, ...]
+    tokens: int
 
 
 class Reading(Protocol):
@@ -70,6 +77,15 @@ class Reader(Protocol):
     def embed(self, item: QueryItem) -> MultiVector: ...
 
     @property
+    def can_read(self) -> bool:
+        """Whether there is :meth:`transcribe`."""
+        ...
+
+    def transcribe(self, image: Image.Image) -> Transcribed:
+        """All words of a picture, in one pass. It takes no more tokens than an image of :meth:`tokens`."""
+        ...
+
+    @property
     def gate(self) -> Gate:
         """When this model should look closer."""
         ...
@@ -106,6 +122,11 @@ class Library(Protocol):
         ...
 
     def words(self, page: PageId) -> Sequence[Word]: ...
+
+    def read_by_model(self, page: PageId, box: Box | None = None) -> bool:
+        """Whether the words in ``box`` (``None``: all of them) are what the model read of the whole page, and
+        not those of a text layer, of another program, or of a closer look."""
+        ...
 
     def vectors(self, page: PageId) -> MultiVector | None: ...
 

@@ -11,7 +11,7 @@ from hydra_rag.errors import CancelledError
 from hydra_rag.prompts import NOT_FOUND_TEXT, READ_PROMPT
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta
 from hydra_rag_agents.gate import Gate
-from hydra_rag_agents.ports import EvidenceLine, Reading
+from hydra_rag_agents.ports import EvidenceLine, Reading, Transcribed
 from hydra_rag_agents.spans import Spans
 from hydra_rag_agents.state import ReaderProfile
 
@@ -36,8 +36,8 @@ NANO = ReaderProfile(
     bound=True,
     bound_image=False,
     beside=False,
-    text_px=18,
-    context=(0.6, 0.12),
+    text_px=27,
+    context=(1.0, 0.12),
 )
 #: Template tokens round the content; generous.
 _OVERHEAD = 64
@@ -120,6 +120,15 @@ class ModelReader:
 
     def embed(self, item: QueryItem) -> MultiVector:
         return self._model().embed_queries([item])[0]
+
+    @property
+    def can_read(self) -> bool:
+        return self._model().can_read
+
+    def transcribe(self, image: Image.Image) -> Transcribed:
+        model, most = self._model(), self.profile.image_tokens
+        words = model.read_pages([image], max_tokens=most, lane="chat")[0]
+        return Transcribed(tuple(words), model.processor.grid(*image.size, max_tokens=most).cells)
 
     @property
     def gate(self) -> Gate:

@@ -10,7 +10,7 @@ from hydra_rag.errors import NotFoundError
 from hydra_rag_agents.actions import queries
 from hydra_rag_agents.fuse import fuse
 from hydra_rag_agents.library import CollectionLibrary
-from hydra_rag_agents.looking import look
+from hydra_rag_agents.looking import look, look_tokens
 from hydra_rag_agents.moves import Search
 from hydra_rag_agents.places import text_places
 from hydra_rag_agents.result import query_item
@@ -48,7 +48,7 @@ def seek(
     if query and query.strip() and image is not None and gaze != "never" and mode != "text":
         turn = Turn(query, settings, image)
         found = look(CollectionLibrary(collection), reader, turn, None)
-        steps.append(look_step(None, found, reader.look_tokens(query)).to_json())
+        steps.append(look_step(None, found, look_tokens(reader, turn, None)).to_json())
         boxes = tuple(s.box for s in reader.gate.worth(found, always=gaze == "always")[:1])
         items = queries(turn, Search(k, mode, boxes))
     rankings = [collection.search(one, k, mode=settings.mode, documents=documents) for one in items]

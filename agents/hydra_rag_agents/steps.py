@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -50,12 +51,16 @@ def look_step(page: PageId | None, look: Look | None, tokens: int) -> Step:
     return Step("glance", detail)
 
 
-def read_step(prepared: Prepared, draft: Draft, result: GenerationResult) -> Step:
+def read_step(
+    prepared: Prepared, draft: Draft, result: GenerationResult, read: Sequence[str] = (), seen: int = 0
+) -> Step:
+    """``read``: what the crops say, where they were read again, for ``seen`` visual tokens. ``gain`` of the
+    step: how many times larger a closer look would show the words (1: they are certain)."""
     detail: dict[str, Any] = {
         "pages": [_page(page) for page in prepared.pages],
         "text": draft.text or NOT_FOUND_TEXT,
         "confidence": plain(draft.confidence),
-        "prompt_tokens": result.prompt_tokens,
+        "prompt_tokens": seen + result.prompt_tokens,
         "new_tokens": len(result.token_ids),
         "finish_reason": result.finish_reason,
     }
@@ -63,6 +68,10 @@ def read_step(prepared: Prepared, draft: Draft, result: GenerationResult) -> Ste
         detail["boxes"] = [list(box) for box in prepared.boxes]
         detail["crops"] = [list(box) for box in prepared.frames]
         detail["beside_page"] = prepared.beside
+    if prepared.again:
+        detail["read"] = list(read)
+    if math.isfinite(draft.gain):
+        detail["gain"] = round(draft.gain, 2)
     return Step("gaze" if prepared.boxes else "glance", detail)
 
 

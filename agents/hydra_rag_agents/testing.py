@@ -13,7 +13,7 @@ from hydra_rag.geometry import Box, Grid
 from hydra_rag.saliency.maps import SaliencyMap
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta, Word
 from hydra_rag_agents.gate import Gate
-from hydra_rag_agents.ports import EvidenceLine, Reading
+from hydra_rag_agents.ports import EvidenceLine, Reading, Transcribed
 from hydra_rag_agents.state import Candidate, PageId, ReaderProfile
 
 if TYPE_CHECKING:
@@ -41,13 +41,15 @@ def words_of(text: str, *, left: int = 40, top: int = 40, char: int = 10, line: 
 
 @dataclass
 class FakePage:
-    """``text`` becomes the text layer; ``score``: how well retrieval likes the page."""
+    """``text`` becomes the text layer; ``score``: how well retrieval likes the page. ``read``: the words are
+    what the model read of it."""
 
     text: str = ""
     score: float = 1.0
     size: tuple[int, int] = (600, 800)
     document: str = "a.pdf"
     regions: tuple[tuple[Box, float], ...] = ()
+    read: bool = False
 
 
 class MemoryLibrary:
@@ -84,6 +86,9 @@ class MemoryLibrary:
 
     def words(self, page: PageId) -> Sequence[Word]:
         return words_of(self.pages[page].text)
+
+    def read_by_model(self, page: PageId, box: Box | None = None) -> bool:
+        return self.pages[page].read
 
     def vectors(self, page: PageId) -> MultiVector | None:
         grid = Grid(4, 3)
@@ -132,7 +137,7 @@ class ScriptedReading:
 @dataclass
 class ScriptedReader:
     """``script(images, prompt)`` returns (text, confidence); ``gaze_at`` the strengths of the cells of
-    :data:`LOOK`."""
+    :data:`LOOK`; ``reads`` the words of a picture (``None``: it can't read)."""
 
     script: Script
     profile: ReaderProfile = field(default_factory=lambda: ReaderProfile(style="nano", image_tokens=100))
@@ -144,6 +149,8 @@ class ScriptedReader:
     looks: int = 0
     gate: Gate = field(default_factory=Gate)
     gaze_at: Callable[[Image.Image, str], Sequence[float]] = lambda image, question: [1.0] * LOOK.cells
+    reads: Callable[[Image.Image], Sequence[Word]] | None = None
+    transcribed: list[tuple[int, int]] = field(default_factory=list)
 
     def read(
         self,
@@ -175,6 +182,15 @@ class ScriptedReader:
 
     def sharpness(self, width: int, height: int) -> float:
         return min(1.0, math.sqrt(self.profile.image_tokens * 32 * 32 / (width * height)))
+
+    @property
+    def can_read(self) -> bool:
+        return self.reads is not None
+
+    def transcribe(self, image: Image.Image) -> Transcribed:
+        assert self.reads is not None
+        self.transcribed.append(image.size)
+        return Transcribed(tuple(self.reads(image)), self.profile.image_tokens)
 
     def embed(self, item: QueryItem) -> MultiVector:
         seed = sum(ord(letter) for letter in item) if isinstance(item, str) else 0

@@ -13,16 +13,38 @@ import numpy as np
 
 from hydra_rag.geometry import Grid
 from hydra_rag.lines import group_lines
+from hydra_rag.metrics import similarity
 from hydra_rag.saliency.maps import SaliencyMap
 from hydra_rag.values import FloatArray, Word
+from hydra_rag_agents.matching import squeeze
 from hydra_rag_agents.priors import line_priors
+from hydra_rag_agents.text_context import content_tokens, said
 
-__all__ = ["with_words", "word_strengths"]
+__all__ = ["likened", "with_words", "word_strengths"]
 
 #: Exponent of the attention, chosen on pages of other programs than ours.
 ATTENTION = 0.25
+#: Letters that a word has at least, and its similarity to the word that it is taken for.
+_GUESSED, _ALIKE = 4, 0.6
 #: Attention of the cells where there is least of it, as a share of its peak.
 _LEAST = 1e-3
+
+
+def likened(words: Sequence[Word], question: str) -> list[Word]:
+    """``words`` with those that look like a word of the question spelled as it: what small print was misread
+    from, at a guess. Words of the question that the page says already are left alone."""
+    asked = set(content_tokens(question))
+    asked -= said(asked, (token for word in words for token in content_tokens(word.text)))
+    wanted = [token for token in asked if len(token) >= _GUESSED]
+    return [Word(_likest(word.text, wanted), word.box) for word in words]
+
+
+def _likest(text: str, wanted: Sequence[str]) -> str:
+    plain = squeeze(text)
+    if len(plain) < _GUESSED:
+        return text
+    alike = max(((similarity(plain, token), token) for token in wanted), default=(0.0, ""))
+    return alike[1] + (":" if text.endswith(":") else "") if alike[0] >= _ALIKE else text
 
 
 def with_words(

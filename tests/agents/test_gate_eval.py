@@ -11,7 +11,8 @@ from PIL import Image
 from hydra_rag.geometry import Box
 from hydra_rag_agents.eval_data import EvalPage, EvalQuestion
 from hydra_rag_agents.gate import Gate
-from hydra_rag_agents.gate_eval import GateFigures, choose_gate
+from hydra_rag_agents.gate_choice import choose_gate
+from hydra_rag_agents.gate_eval import GateFigures
 from hydra_rag_agents.memo import MemoReader
 from hydra_rag_agents.state import ReaderProfile
 from hydra_rag_agents.testing import LOOK, ScriptedReader

@@ -46,7 +46,7 @@ def register(group: typer.Typer) -> None:
         """
         from hydra_rag.saliency.calibrate import calibrate as choose
         from hydra_rag.saliency.calibration import calibration_path
-        from hydra_rag_agents.gate_eval import calibrated_gate
+        from hydra_rag_agents.gate_choice import calibrated_gate
         from hydra_rag_agents.gaze_eval import boxed_samples
 
         samples = boxed_samples(folder, limit)

@@ -1,0 +1,158 @@
+"""Reading again: words of crops in the page's place, when that happens, and what follows from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from hydra_rag.geometry import Box
+from hydra_rag.values import Word
+from hydra_rag_agents.closer import CloserLibrary, on_page, replace_words
+from hydra_rag_agents.events import Event, step_of
+from hydra_rag_agents.loop import run
+from hydra_rag_agents.state import Answer, AskSettings, Budget, PageId, ReaderProfile, Step, Turn
+from hydra_rag_agents.testing import FakePage, MemoryLibrary, ScriptedReader, words_of
+
+PAGE = PageId("d1", 1)
+SIZE = (1200, 1600)
+PRINTED, GLANCED = "Name Ada\nTotal 41.00", "Name Ada\nTctal 4l.OO"
+QUESTION = "What is the total?"
+#: Lines of the fake pages are 20 pixels high; the page is shown to the model at 0.72 of its size.
+SMALL, LARGE = 40, 20
+
+
+def reader(text_px: int = SMALL, printed: str = PRINTED) -> ScriptedReader:
+    """Answers with what stands beside "Total" in its prompt, and reads the top of the page in every crop."""
+
+    def script(images: Sequence[Image.Image], text: str) -> tuple[str, float]:
+        for line in text.split("\n"):
+            name, _, value = line.replace("\t", " ").partition(" ")
+            if name in ("Total", "Tctal"):
+                return value, 0.9
+        return "not found", 0.9
+
+    profile = ReaderProfile(
+        style="nano", image_tokens=600, bound=True, beside=False, text_px=text_px, context=(1.0, 0.3)
+    )
+    made = ScriptedReader(script, profile)
+    made.reads = lambda image: [
+        Word(w.text, w.box.scale(image.width / SIZE[0], image.width / SIZE[0])) for w in words_of(printed)
+    ]
+    made.gate = replace(made.gate, min_gain=2.0)
+    return made
+
+
+def play(
+    made: ScriptedReader, *, read: bool = True, gaze: str = "auto", budget: Budget | None = None
+) -> tuple[list[Event], Answer, list[Step]]:
+    pages = MemoryLibrary({PAGE: FakePage(GLANCED, 1.0, SIZE, read=read)})
+    turn = Turn(QUESTION, AskSettings(gaze=gaze))  # type: ignore[arg-type]
+    events = list(run(pages, made, turn, budget=budget))
+    return events, events[-1].answer, [s for s in map(step_of, events) if s is not None]  # type: ignore[union-attr]
+
+
+def test_small_print_that_was_misread_at_a_glance_is_read_by_a_gaze() -> None:
+    _, never, _ = play(reader(), gaze="never")
+    assert never.text == "4l.OO"
+    made = reader()
+    _, answer, steps = play(made)
+    assert (answer.status, answer.text) == ("answered", "41.00")
+    gaze = next(step for step in steps if step.action == "gaze")
+    assert gaze.detail["read"] == [PRINTED]
+    assert gaze.detail["text"] == "41.00"
+    assert gaze.detail["prompt_tokens"] > made.profile.image_tokens  # the crop is counted
+    cited = answer.citations[0]
+    assert cited.quote == "41.00"
+    (truth,) = (w.box for w in words_of(PRINTED) if w.text == "41.00")
+    assert cited.box is not None
+    assert cited.box.intersect(truth) == truth
+    assert made.looks == 0  # the glance's own answer said where to read
+
+
+def test_large_print_and_words_of_a_text_layer_are_not_read_again() -> None:
+    for made, read in ((reader(LARGE), True), (reader(SMALL), False)):
+        _, answer, steps = play(made, read=read)
+        assert answer.text == "4l.OO"
+        assert not made.transcribed
+        assert "gaze" not in [step.action for step in steps]
+
+
+def test_always_reads_once_also_where_print_is_large() -> None:
+    made = reader(LARGE)
+    _, answer, _ = play(made, gaze="always")
+    assert len(made.transcribed) == 1
+    assert answer.text == "41.00"
+
+
+def test_nothing_found_at_a_glance_leads_to_a_look_and_a_gaze() -> None:
+    made = reader()
+    pages = MemoryLibrary({PAGE: FakePage("Nmae Ada\nIbto 4l.OO", 1.0, SIZE, read=True)})
+    made.gaze_at = lambda image, question: [float(i == 0) for i in range(16 * 12)]
+    events = list(run(pages, made, Turn(QUESTION, AskSettings())))
+    assert made.looks == 1
+    assert events[-1].answer.text == "41.00"  # type: ignore[union-attr]
+
+
+def test_the_same_turn_again_makes_the_same_steps_and_the_stored_words_stay() -> None:
+    pages = MemoryLibrary({PAGE: FakePage(GLANCED, 1.0, SIZE, read=True)})
+
+    def steps() -> str:
+        events = run(pages, reader(), Turn(QUESTION, AskSettings()))
+        return json.dumps([s.to_json() for s in map(step_of, events) if s is not None])
+
+    assert steps() == steps()
+    assert "4l.OO" in [word.text for word in pages.words(PAGE)]
+
+
+@pytest.mark.parametrize("tokens", [50, 700, 1500, 3000, 6000])
+def test_reading_again_stays_within_the_budget(tokens: int) -> None:
+    _, answer, steps = play(reader(), budget=Budget(tokens=tokens))
+    used = sum(s.detail.get("prompt_tokens", 0) + s.detail.get("new_tokens", 0) for s in steps)
+    assert used <= tokens
+    assert answer.status in ("answered", "not_found")
+
+
+def test_words_of_a_crop_stand_on_the_page_where_they_were_drawn() -> None:
+    frame = Box(100, 200, 300, 260)
+    (word,) = on_page([Word("a", Box(20, 10, 60, 50))], frame, (400, 120))
+    assert word == Word("a", Box(110, 205, 130, 225))
+
+
+def test_what_the_frame_cuts_stays_whole() -> None:
+    words = [Word("Tot", Box(0, 0, 40, 10)), Word("4l", Box(50, 0, 70, 10)), Word("EUR", Box(90, 0, 130, 10))]
+    found = [Word("41", Box(51, 1, 69, 9)), Word("E", Box(90, 0, 100, 10))]
+    made = replace_words(words, Box(45, 0, 100, 20), found)
+    assert [word.text for word in made] == ["Tot", "41", "EUR"]
+
+
+boxes = st.builds(
+    lambda x, y, w, h: Box(x, y, x + w, y + h),
+    st.integers(0, 90),
+    st.integers(0, 90),
+    st.integers(1, 20),
+    st.integers(1, 20),
+)
+
+
+@given(st.lists(boxes, max_size=8), boxes, st.lists(boxes, max_size=5))
+def test_only_words_within_the_frame_change(old: list[Box], frame: Box, new: list[Box]) -> None:
+    words = [Word(f"old{i}", box) for i, box in enumerate(old)]
+    found = [Word(f"new{i}", box) for i, box in enumerate(new)]
+    made = replace_words(words, frame, found)
+    outside = {w for w in words if w.box.intersect(frame) != w.box}
+    assert {w for w in made if w.text.startswith("old")} == outside
+    assert len(made) == len(set(made))
+
+
+def test_a_place_that_was_read_again_is_certain() -> None:
+    library = CloserLibrary(MemoryLibrary({PAGE: FakePage(GLANCED, 1.0, SIZE, read=True)}))
+    here, there = Box(10, 10, 50, 30), Box(10, 300, 50, 330)
+    library.reread(PAGE, Box(0, 0, 600, 200), [Word("Total", here)])
+    assert [library.read_by_model(PAGE, box) for box in (here, there, None)] == [False, True, True]
+    assert [word.text for word in library.words(PAGE)] == ["Total"]
