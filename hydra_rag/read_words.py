@@ -7,15 +7,14 @@ of that line once more; of words over the same ink the one that is surer stays.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from hydra_rag.errors import UnsupportedModelError
 from hydra_rag.geometry import Box
 from hydra_rag.lines import group_lines
 from hydra_rag.reading import STEPS
@@ -24,11 +23,9 @@ from hydra_rag.values import Word
 if TYPE_CHECKING:
     from PIL import Image
 
-    from hydra_rag.inputs import Prompt
     from hydra_rag.reading import RowText
-    from hydra_rag.vision import VisionCache
 
-__all__ = ["read_steps", "words_of"]
+__all__ = ["Read", "in_order", "reads_of", "surest", "words_of"]
 
 #: A gap of so many patches, or so many letters, parts words where no space was named.
 _GAP_PATCHES, _GAP_LETTERS = 2.0, 3.0
@@ -44,39 +41,34 @@ _INK = 0.4
 _LARGE, _SPACE = 1.15, 0.3
 #: Differences of grey below this are paper.
 _FAINT = 16
+#: Of reads over the same ink: what another read of the same text is worth, what larger print is, and the
+#: power of the length, by which a whole word stands before its parts.
+_VOTE, _CLOSER, _LONGER = 0.8, 1.3, 0.25
+#: Intersection over union of two reads of one word; words are looked for in bands of so many pixels.
+_SAME_PLACE, _BAND = 0.5, 32
 #: Words that are less probable than this, by the geometric mean of their characters, are left out.
 MIN_SCORE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class Read:
+    """A word as one row of patches names it. ``box``: in pixels of the page; ``score``: the geometric mean
+    of its letters' probabilities, 0.0 to 1.0; ``closer``: read where the page was drawn larger."""
+
     text: str
-    row: int
     box: Box
     score: float
-
-
-def read_steps(
-    cache: VisionCache, model: Any, prompts: Sequence[Prompt], images: Sequence[Image.Image]
-) -> Generator[None, None, list[list[Word]]]:
-    """The slices of reading pages, one a page. ``prompts``: each shows its image alone."""
-    if cache.head is None:
-        raise UnsupportedModelError(
-            "this model has no reading head; pip install 'hydra-rag[ocr]' to read the text of pictures"
-        )
-    pages = []
-    for prompt, image in zip(prompts, images, strict=True):
-        (features,) = cache.features(model, prompt.images, model.device)
-        assert features.transcript is not None
-        rows = features.transcript.rows(cache.head.alphabet)
-        pages.append(words_of(rows, features.transcript.classes.shape[1], image))
-        yield
-    return pages
+    closer: bool = False
 
 
 def words_of(rows: Sequence[RowText], steps: int, image: Image.Image) -> list[Word]:
     """Words in reading order, boxes in pixels of ``image``. ``rows``: of the whole image, equally high;
     ``steps``: how many there are along a row."""
+    return in_order(reads_of(rows, steps, image))
+
+
+def reads_of(rows: Sequence[RowText], steps: int, image: Image.Image) -> list[Read]:
+    """What every row names, sure or not, for :func:`in_order`; arguments as :func:`words_of`."""
     grey = np.asarray(image.convert("L"), np.int16)
     height, width = grey.shape
     patch = height / len(rows)
@@ -89,9 +81,13 @@ def words_of(rows: Sequence[RowText], steps: int, image: Image.Image) -> list[Wo
                 box = _em_box(_over_ink(grey, left, right, middle, patch)).clip(width, height)
                 text = "".join(row.text[i] for i in letters)
                 score = float(np.exp(np.mean([row.logprobs[i] for i in letters])))
-                found.append(_Read(text, index, box, score))
-    kept = _surest([word for word in found if word.score >= MIN_SCORE])
-    words = [Word(word.text, word.box) for word in kept]
+                found.append(Read(text, box, score))
+    return found
+
+
+def in_order(reads: Sequence[Read]) -> list[Word]:
+    """The words of :func:`surest` in reading order."""
+    words = [Word(word.text, word.box) for word in surest(reads)]
     return [word for line in group_lines(words) for word in line.words]
 
 
@@ -184,14 +180,26 @@ def _em_box(ink: Box) -> Box:
     )
 
 
-def _surest(words: Sequence[_Read]) -> list[_Read]:
-    """Without the words that stand over the ink of one that is surer (its length counts, too)."""
-    kept: dict[int, list[_Read]] = {}
-    for word in sorted(words, key=lambda w: -w.score * len(w.text) ** 0.5):
-        near = (other for row in range(word.row - 3, word.row + 4) for other in kept.get(row, ()))
-        if not any(_same_ink(word.box, other.box) for other in near):
-            kept.setdefault(word.row, []).append(word)
-    return [word for row in kept.values() for word in row]
+def surest(reads: Sequence[Read]) -> list[Read]:
+    """Without those that are hardly sure, and of reads over the same ink the surest: others of the same text
+    speak for it, and so do larger print and its length, a little."""
+    likely = [word for word in reads if word.score >= MIN_SCORE]
+    alike: dict[str, list[Read]] = {}
+    for word in likely:
+        alike.setdefault(word.text, []).append(word)
+
+    def weight(word: Read) -> float:
+        others = (other for other in alike[word.text] if other is not word)
+        agreed = sum(other.score for other in others if word.box.iou(other.box) > _SAME_PLACE)
+        return (word.score + _VOTE * agreed) * (_CLOSER if word.closer else 1.0) * len(word.text) ** _LONGER
+
+    kept: dict[int, list[Read]] = {}
+    for word in sorted(likely, key=weight, reverse=True):
+        bands = range(word.box.top // _BAND, word.box.bottom // _BAND + 1)
+        if not any(_same_ink(word.box, other.box) for band in bands for other in kept.get(band, ())):
+            for band in bands:
+                kept.setdefault(band, []).append(word)
+    return list({id(word): word for band in kept.values() for word in band}.values())
 
 
 def _same_ink(one: Box, other: Box) -> bool:

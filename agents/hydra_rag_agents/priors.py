@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,6 +28,11 @@ _LEAST_NEAR = 0.25
 #: a cell that is a value, one within a sentence.
 _CLOSES, _GOES_ON, _OPEN = 0.8, 0.3, 0.5
 _STOPS = ".!?;"
+#: An answer hardly ends where something is announced, nor between a figure and its currency.
+_DANGLING, _TORN = ",-–/&+", 0.1
+_CURRENCY = re.compile(
+    r"[(]?(?:[$€£¥₹]|zł|Kč|kr|Fr|(?:EUR|USD|CHF|GBP|JPY|SEK|NOK|DKK|PLN|CZK|HUF|CAD|AUD))\.?[,.;:)]*"
+)
 
 
 class WordPrior(NamedTuple):
@@ -71,13 +77,26 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
             soon = "".join(w.text for w in line.words[number : number + 3])
             if digits and not any(c.isdigit() for c in soon):
                 likely *= _MISFORMED
+            before = line.words[number - 1].text if number else ""
+            after = line.words[number + 1].text if number + 1 < len(line.words) else ""
+            if _torn(before, word.text) and _CURRENCY.fullmatch(before):
+                likely *= _HARDLY
             if name and (any(c.isdigit() for c in word.text) or word.text[:1].islower()):
                 likely *= _MISFORMED
             closes = told.ends and not (told.prose and word.text[-1:] not in _STOPS)
             pieces = len(word.text.split())
             until = [_OPEN if told.prose else _GOES_ON] * (pieces - 1)
             until.append(_CLOSES if closes else _OPEN if told.prose else _GOES_ON)
+            if _torn(word.text, after) or (not told.prose and word.text[-1:] in _DANGLING):
+                until[-1] = _TORN
             supports = likely * math.sqrt(told.best)
             priors += [WordPrior(likely, end, supports) for end in until]
         found.append(tuple(priors))
     return found
+
+
+def _torn(one: str, other: str) -> bool:
+    """Whether two neighbours are a figure and its currency."""
+    if _CURRENCY.fullmatch(one):
+        return other[:1].isdigit()
+    return one[-1:].isdigit() and _CURRENCY.fullmatch(other) is not None

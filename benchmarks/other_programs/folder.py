@@ -66,9 +66,11 @@ class Folder:
                 }
                 for f, boxes in chosen
             ]
-            if questions and made.absent and rng.random() < absent:
+            said = {fact.question for fact, _ in facts}  # by another part of the page
+            missing = [question for question in made.absent if question not in said]
+            if questions and missing and rng.random() < absent:
                 asked.append(
-                    {"question": rng.choice(made.absent), "answer": None, "boxes": [], "kind": made.kind}
+                    {"question": rng.choice(missing), "answer": None, "boxes": [], "kind": made.kind}
                 )
             words = [{"text": w.text, "box": list(w.box)} for w in made.words[number]]
             self._pages.append({"image": name, "words": words, "questions": asked})

@@ -76,7 +76,9 @@ def draw_block(rng: random.Random, recipe: Recipe) -> Canvas:
             text = line(rng, alphabet, rng.choice((4, 8, 14, 40)) if w > 0.1 else 40)
             if not text:
                 continue
-            text = text[: max(1, int((width - x) / (0.3 * size)))]
+            if rng.random() < 0.06 * w:
+                text = leader(rng, text, (width - x) / font.getlength("."))
+            text = text[: max(1, int((width - x) / (0.25 * size)))]
             if recipe.whole:
                 text = fitting(text, font, width - x - 2)
                 if not text:
@@ -95,6 +97,15 @@ def draw_block(rng: random.Random, recipe: Recipe) -> Canvas:
         if rng.random() < 0.08 * w:
             y += rng.uniform(0, 40)
     return canvas
+
+
+def leader(rng: random.Random, text: str, room: float) -> str:
+    """A label, a dotted line and a value, as in forms and lists of contents; ``room``: dots that fit."""
+    label, value = text[: rng.randint(2, 16)].strip(), text[-rng.randint(1, 10) :].strip()
+    dot = ". " if rng.random() < 0.15 else "."
+    most = int(room / len(dot) - 2.2 * len(label + value))
+    gap = rng.choice(("", "", " "))
+    return f"{label}{gap}{dot * rng.randint(3, max(4, most))}{gap}{value}"
 
 
 def fitting(text: str, font: ImageFont.FreeTypeFont, room: float) -> str:
