@@ -25,11 +25,11 @@ from hydra_rag.errors import AdapterError
 from hydra_rag.fingerprint import model_fingerprint, tower_identity
 from hydra_rag.inputs import Prompt
 from hydra_rag.processor import HydraProcessor
-from hydra_rag.read_words import read_steps
 from hydra_rag.reading import load_head
 from hydra_rag.retrieval import fresh_view, load_view
 from hydra_rag.scheduler import Job, Kind, Scheduler
 from hydra_rag.streaming import AnswerStream
+from hydra_rag.tiles import read_steps
 from hydra_rag.values import AttentionRows, GenerationResult, MultiVector, QueryItem, Word
 from hydra_rag.vision import VisionCache
 
@@ -216,14 +216,21 @@ class HydraModel:
         return self.vision.head is not None
 
     def read_pages(
-        self, images: Sequence[Image.Image], *, max_tokens: int | None = None, lane: Kind = "bulk"
+        self,
+        images: Sequence[Image.Image],
+        *,
+        max_tokens: int | None = None,
+        close: bool = True,
+        lane: Kind = "bulk",
     ) -> list[list[Word]]:
         """The words of page images in reading order, boxes in their pixels; the tower's pass of
-        :meth:`embed_pages` is used again. ``lane``: ``"chat"`` where somebody waits for an answer.
+        :meth:`embed_pages` is used again. ``close``: read enlarged parts of them, too, which costs about
+        one pass more. ``lane``: ``"chat"`` where somebody waits for an answer.
         Raises :class:`UnsupportedModelError` without a reading head."""
         prepare = partial(page_prompt, self.processor, self._view().spec, max_tokens=max_tokens)
         prompts = list(map(prepare, images))
-        return self.scheduler.run(lane, partial(read_steps, self.vision, self.base_model, prompts, images))
+        steps = partial(read_steps, self.vision, self.base_model, self.processor, prompts, images)
+        return self.scheduler.run(lane, partial(steps, close=close))
 
     @property
     def _batch_size(self) -> int:
