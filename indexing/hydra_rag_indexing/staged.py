@@ -27,7 +27,11 @@ def staged_search(
     k: int,
     alive: npt.NDArray[np.bool_],
 ) -> list[tuple[int, float]]:
-    """The ``k`` best of the ``alive`` positions; those of ``tail``, which the stage lacks, are all scored."""
+    """The ``k`` best of the ``alive`` positions; those of ``tail``, which the stage lacks, are all scored.
+
+    How many pages are scored at most was chosen on searches of everything. A filter may leave only pages that
+    are far from the query, whose estimates tell nothing, so a filtered search goes on until it is sure.
+    """
     pages, allowed = len(table), int(alive.sum())
     # What belongs to pages that may not be returned spends the budget too.
     estimates = stage.guesses(query, pages, wider=min(8.0, pages / allowed))
@@ -48,9 +52,11 @@ def staged_search(
             slack = max(slack, codes.slack(query, new, table.max_norm))
         chosen, scores = np.concatenate([chosen, new]), np.concatenate([scores, fresh])
         done = len(order)
-        if done >= most or enough(estimates[order], scores[len(tail) :], scores, k, stage.settings.caution):
+        if enough(estimates[order], scores[len(tail) :], scores, k, stage.settings.caution):
             break
-        wanted = most
+        if done >= most and allowed == table.live_pages:
+            break
+        wanted = max(most, stage.most_pages(done))
     return best_pages(table, query, chosen, scores, k, slack)
 
 

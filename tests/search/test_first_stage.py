@@ -135,6 +135,14 @@ def test_filters_keep_recall(built: tuple[VectorIndex, list[PageRef]]) -> None:
     for share in (0.02, 0.3, 0.9):
         allowed = {r.key for r in refs if rng.random() < share}
         assert recall_of(index, allowed=allowed) >= 0.95
+    assert index._stage is not None
+    index._stage = index._stage.tuned(candidates=10, stretch=2.0)
+    found = []
+    for query in made_queries():  # what is left when all that is near is filtered out
+        far = {key for key, _ in index.search(query, PAGES, exhaustive=True)[PAGES // 2 :]}
+        exact = index.search(query, 10, allowed=far, exhaustive=True)
+        found.append(len(set(exact) & set(index.search(query, 10, allowed=far))))
+    assert np.mean(found) >= 9.5
 
 
 def test_cache_can_be_deleted_and_is_never_trusted(
