@@ -1,7 +1,8 @@
 """A small server with the shapes of the real one: fixed answers, and every kind of trouble on demand.
 
 Words in a question choose what happens: ``plates`` is not found, ``slowly`` takes its time, ``fails`` fails,
-``markup`` answers with markup, ``weak`` is unsure. A file whose name holds ``broken`` can't be read.
+``markup`` answers with markup, ``weak`` is unsure, ``everything`` cites nine places. A file whose name holds
+``broken`` can't be read.
 """
 
 from __future__ import annotations

@@ -174,6 +174,9 @@ def answer_for(world: World, question: str) -> tuple[dict[str, Any], list[dict[s
         {**citation, "box": ANSWER_BOX, "quote": "Total due $2,580.24"},
         {**citation, "box": SECOND_BOX, "quote": "Maple Works Ltd, Oxford"},
     ]
+    if "everything" in question:
+        text = "Ordered in March [1], delivered in May [2]." + " It was said more than once." * 6
+        citations = [{**citation, "box": ANSWER_BOX, "quote": f"Line {n}"} for n in range(1, 10)]
     return {"status": "answered", "answer": text, "confidence": sure, "citations": citations}, steps
 
 

@@ -135,6 +135,17 @@ def test_phone_shows_one_view_at_a_time(open_page: Callable[..., Any], site: str
     assert page.locator(".rail").is_visible()
 
 
+def test_long_titles_fit_a_phone(open_page: Callable[..., Any], site: str, world: World) -> None:
+    world.add("A contract with a name that is much longer than any telephone is wide (final, signed).pdf")
+    page = open_page(site, width=390, height=844)
+    answered(page, "Tell me everything about the order, who made it, when, and what it came to")
+    for view in ("Pages", "Library", "Ask"):
+        page.locator(".tabs").get_by_role("button", name=view).click()
+        picture(page, f"phone-long-{view}")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+        assert page.evaluate("document.querySelector('#theme').getBoundingClientRect().right <= innerWidth")
+
+
 def test_theme_is_the_systems_until_chosen(open_page: Callable[..., Any], site: str) -> None:
     page = open_page(site, color_scheme="dark")
 

@@ -162,6 +162,21 @@ def test_weak_evidence_is_said(page: Any) -> None:
     assert "31 % sure" in turn.inner_text()
 
 
+def test_long_answer_is_read_from_its_beginning(page: Any) -> None:
+    answered(page)
+    turn = answered(page, "Tell me everything")
+    page.locator(".turn-foot button").last.wait_for()
+    until(page, "document.querySelectorAll('.evidence-crop img:not([data-loaded])').length === 0")
+    edges = "n => [n.getBoundingClientRect().top, n.getBoundingClientRect().bottom]"
+    (top, _), (low, high) = turn.evaluate(edges), page.locator("talk-log").evaluate(edges)
+    assert low <= top < high / 2
+    assert turn.locator(".evidence-card").count() == 9
+    assert turn.locator(".evidence-card .evidence-crop").count() == 3  # the others are a line each
+    assert "March1," in turn.locator(".answer-text").inner_text().replace("\n", "")
+    turn.locator(".evidence-card").nth(8).click()
+    until(page, "document.querySelectorAll('[data-cite=\"8\"][aria-current]').length === 2")
+
+
 def test_failure_and_asking_again(page: Any, world: World) -> None:
     turn = answered(page, "this fails")
     assert "out of memory" in turn.locator(".notice.bad").inner_text()

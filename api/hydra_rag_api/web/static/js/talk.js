@@ -74,7 +74,7 @@ class TalkLog extends HTMLElement {
       this.#title(found.session.title);
       this.#showLog();
       this.log.append(...this.#before(session_id, ticket, found));
-      this.#bottom();
+      this.#reveal(this.last);
       if (found.turns.some((turn) => turn.status === "running")) this.#follow(session_id, ticket);
     } catch (error) {
       if (ticket !== this.#loading) return;
@@ -129,6 +129,11 @@ class TalkLog extends HTMLElement {
     this.scrollTop = this.scrollHeight;
   }
 
+  /** All of a turn where it fits, else from its question on: an answer is read from its beginning. */
+  #reveal(node) {
+    if (node) this.scrollTop += node.getBoundingClientRect().top - this.getBoundingClientRect().top - 16;
+  }
+
   #near() {
     return this.scrollHeight - this.scrollTop - this.clientHeight < 160;
   }
@@ -147,11 +152,12 @@ class TalkLog extends HTMLElement {
     emit("busy", true);
     announce("Asked. Searching the pages.");
     const first = this.#session === null;
+    let stay = true;
     try {
       let ended = false;
       const body = { question, session_id: this.#session, ...(picture ? { image: picture } : {}), ...options };
       for await (const { name, data } of api.ask(body, run.signal)) {
-        const stay = this.#near();
+        stay = this.#near();
         if (name === "started") {
           this.#session = data.session_id;
           go({ talk: data.session_id });
@@ -177,7 +183,7 @@ class TalkLog extends HTMLElement {
       if (this.#running === run) this.#running = null;
       emit("busy", false);
       emit("sessions-changed");
-      if (ticket === this.#loading) this.#bottom();
+      if (stay && ticket === this.#loading) this.#reveal(node);
     }
   }
 }

@@ -3,12 +3,15 @@
 import { feedback, turnImage } from "./api.js";
 import { announce, count, el, icon, iconButton, percent, toast } from "./dom.js";
 import { markedCrop, pageThumb } from "./pictures.js";
-import { documents, emit } from "./state.js";
+import { documents, emit, on } from "./state.js";
 import { sentence } from "./trace.js";
 
 /** Under this, an answer is shown with a warning. */
 const WEAK = 0.5;
 const SHORT = 90;
+/** Of more evidence than this, the first `LARGE` pieces are shown with their picture. */
+const MANY = 4;
+const LARGE = 3;
 
 class ChatTurn extends HTMLElement {
   #turn = null;
@@ -100,7 +103,7 @@ class ChatTurn extends HTMLElement {
     const text = el("p", { class: answer.length > SHORT ? "answer-text" : "answer-text short" });
     const used = new Set();
     // Markers that the model wrote itself stand where it wrote them; the others follow the text.
-    for (const part of answer.split(/(\[\d{1,2}\])/)) {
+    for (const part of answer.split(/ ?(\[\d{1,2}\])/)) {
       const index = /^\[\d{1,2}\]$/.test(part) ? Number(part.slice(1, -1)) - 1 : -1;
       if (index >= 0 && index < citations.length) {
         used.add(index);
@@ -126,9 +129,10 @@ class ChatTurn extends HTMLElement {
 
   #card(index) {
     const citation = this.#turn.citations[index];
-    const crop = citation.box ? markedCrop(citation, citation.box) : null;
+    const compact = this.#turn.citations.length > MANY && index >= LARGE;
+    const crop = citation.box && !compact ? markedCrop(citation, citation.box) : null;
     const said = citation.quote && (citation.quote !== this.#turn.answer || !crop);
-    return el("button", { type: "button", class: "evidence-card", "data-cite": index, onclick: () => this.show(index),
+    return el("button", { type: "button", class: compact ? "evidence-card compact" : "evidence-card", "data-cite": index, onclick: () => this.show(index),
       "aria-label": `Evidence ${index + 1}: ${citation.document}, page ${citation.page}${citation.quote ? `: ${citation.quote}` : ""}` },
       el("span", { class: "evidence-number", text: String(index + 1) }),
       el("span", { class: "evidence-body" }, crop,
@@ -148,7 +152,7 @@ class ChatTurn extends HTMLElement {
       .filter((mark) => mark.box && mark.document_id === chosen.document_id && mark.page === chosen.page);
     const focus = marks.findIndex((mark) => mark.number === index + 1);
     emit("open-page", { document_id: chosen.document_id, document: chosen.document, page: chosen.page, marks, focus, query: question, quietly });
-    for (const node of document.querySelectorAll("[data-cite]")) node.removeAttribute("aria-current");
+    unmark();
     for (const node of this.querySelectorAll(`[data-cite="${index}"]`)) node.setAttribute("aria-current", "true");
   }
 
@@ -209,6 +213,13 @@ class ChatTurn extends HTMLElement {
     }
   }
 }
+
+/** No evidence is on the desk. */
+function unmark() {
+  for (const node of document.querySelectorAll("[data-cite]")) node.removeAttribute("aria-current");
+}
+
+on("no-evidence", unmark);
 
 function small(button) {
   button.classList.add("small");
