@@ -86,7 +86,8 @@ class GenerationResult:
     token included. ``finish_reason``: ``"stop"``, ``"length"`` or ``"cancelled"``.
     ``logprobs``: natural log-probability of each new token under the model (before temperature).
     ``prompt_tokens``: length of the prompt, image tokens included. ``support``: factor on the confidence that
-    the model knows nothing of (how likely the page's layout thinks a span), 0.0 to 1.0.
+    the model knows nothing of (how likely the page's layout thinks a span), 0.0 to 1.0. ``weights``: of an
+    answer chosen among spans, how likely each word of the evidence is a part of it (the best span's are 1).
     """
 
     text: str
@@ -95,6 +96,7 @@ class GenerationResult:
     logprobs: tuple[float, ...] = field(default=(), repr=False)
     prompt_tokens: int = 0
     support: float = 1.0
+    weights: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def confidence(self) -> float:

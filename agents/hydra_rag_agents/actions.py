@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hydra_rag.geometry import Box
 from hydra_rag.lines import group_lines
-from hydra_rag.values import QueryItem, Word
+from hydra_rag.values import GenerationResult, QueryItem, Word
 from hydra_rag_agents.fuse import fuse
 from hydra_rag_agents.looking import crop_page, frame, gain, words_in
 from hydra_rag_agents.moves import Draft, Gaze, Glance, Search, View
@@ -22,11 +22,13 @@ from hydra_rag_agents.text_context import choose_lines, relevant_lines
 if TYPE_CHECKING:
     from PIL import Image
 
-__all__ = ["Prepared", "begin", "drafted", "evidence_lines", "prepare", "queries", "search"]
+__all__ = ["Prepared", "answer_places", "begin", "drafted", "evidence_lines", "prepare", "queries", "search"]
 
 
 #: Evidence-bound answers may come from so many times the text that the prompt shows.
 _BOUND = 3
+#: Words that are less likely a part of the answer, beside the likeliest, are left out.
+_LIKELY = 0.02
 #: A character has at most so many bytes.
 _BYTES = 4
 
@@ -174,8 +176,20 @@ def evidence_lines(
         lines = group_lines(words)
         chosen = relevant_lines(words, question, most)
         priors = line_priors(lines, chosen, question)
-        found += [EvidenceLine(line.cells, likely) for line, likely in zip(chosen, priors, strict=True)]
+        for line, likely in zip(chosen, priors, strict=True):
+            boxes = tuple(word.box for word in line.words for _ in word.text.split())
+            found.append(EvidenceLine(line.cells, likely, boxes))
     return tuple(found)
+
+
+def answer_places(
+    evidence: Sequence[EvidenceLine], result: GenerationResult
+) -> tuple[tuple[Box, float], ...]:
+    """(box, likelihood) of the words of ``evidence``, all of one page, that may be the answer; none where the
+    model did not choose among them."""
+    boxes = [box for line in evidence for box in line.boxes]
+    likely = zip(boxes, result.weights, strict=True) if result.weights else ()
+    return tuple((box, weight) for box, weight in likely if weight >= _LIKELY)
 
 
 def _words(library: Library, page: PageId, frames: Sequence[Box], blanked: Sequence[Box]) -> Sequence[Word]:
@@ -230,5 +244,8 @@ def drafted(reading: Reading, prepared: Prepared, seen: int = 0) -> tuple[Draft,
     cost = replace(prepared.cost, steps=0, tokens=min(used, prepared.cost.tokens))
     found = not says_not_found(text)
     reread = prepared.frames if prepared.again else ()
-    draft = Draft(prepared.pages, text, result.confidence, found, prepared.boxes, reread, prepared.gain)
+    places = answer_places(prepared.evidence, result) if len(prepared.pages) == 1 else ()
+    draft = Draft(
+        prepared.pages, text, result.confidence, found, prepared.boxes, reread, prepared.gain, places
+    )
     return draft, cost

@@ -93,7 +93,7 @@ def evaluate_folder(
     vectors: dict[str, MultiVector] = {}
     reading = _Reading()
     answers = _Answers()
-    gaze, gates = GazeFigures(model), GateFigures(reader)
+    gaze, gates = GazeFigures(model, reader), GateFigures(reader)
     with (target / "predictions.jsonl").open("w", encoding="utf-8") as log:
         for done, page in enumerate(pages, start=1):
             image = open_image(folder, page.image)
@@ -105,19 +105,20 @@ def evaluate_folder(
                 _log(log, reading.read(reader, page, image, line, own))
             seen = page if text_layer else replace(page, words=tuple(own or ()))
             shown = text_layer or own is not None
+            glanced = seen
+            if gate and asked and own is not None and not text_layer:  # as a picture nobody read before
+                glanced = replace(page, words=tuple(model.read_pages([image], close=False)[0]))
             for index, question in enumerate(asked):
                 stored = vectors[page.image]
                 if "answers" in parts:
                     _log(log, answers.ask(reader, seen, image, index, stored, shown))
                 words = seen.words if reader.profile.bound else ()
-                if (
-                    "gaze" in parts
-                    and (looked := gaze.look(page, image, question, stored, words)) is not None
-                ):
-                    _log(log, looked)
-                if "gaze" in parts and gate:
+                if "gaze" in parts:
                     read = seen is not page
-                    _log(log, gates.ask(seen, image, question, stored, text_layer=shown, read=read))
+                    if (looked := gaze.look(page, image, question, stored, words, read=read)) is not None:
+                        _log(log, looked)
+                    if gate:
+                        _log(log, gates.ask(glanced, image, question, stored, text_layer=shown, read=read))
             reader.forget()
             if progress is not None:
                 progress(done, len(pages))

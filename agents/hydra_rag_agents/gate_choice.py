@@ -39,7 +39,7 @@ def calibrated_gate(
     pages = read_pages(folder)[:limit]
     for done, page in enumerate(pages, start=1):
         image = open_image(folder, page.image)
-        own = model.read_pages([image])[0] if model.can_read else ()
+        own = model.read_pages([image], close=False)[0] if model.can_read else ()
         seen = replace(page, words=tuple(own))
         for asked in page.questions:
             figures.ask(seen, image, asked, text_layer=bool(own), read=True)

@@ -12,18 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from hydra_rag.errors import UsageError
 from hydra_rag.metrics import mean
+from hydra_rag_agents.actions import answer_places, evidence_lines
 from hydra_rag_agents.eval_data import EvalPage, EvalQuestion, open_image, read_pages
-from hydra_rag_agents.reader import model_profile
-from hydra_rag_agents.word_map import with_words
+from hydra_rag_agents.prompts import glance_prompt
+from hydra_rag_agents.reader import ModelReader, model_profile
+from hydra_rag_agents.state import AskSettings, Turn
+from hydra_rag_agents.text_context import choose_lines
+from hydra_rag_agents.word_map import likened, with_answers, with_words
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from hydra_rag.geometry import Box
     from hydra_rag.model import HydraModel
     from hydra_rag.saliency.calibrate import Sample
     from hydra_rag.saliency.calibration import Calibration
     from hydra_rag.values import MultiVector, Word
     from hydra_rag_agents.gaze_pictures import GazePictures
+    from hydra_rag_agents.ports import Reader
 
 __all__ = ["GazeFigures", "boxed_samples", "gaze_table", "gaze_targets", "table_markdown"]
 
@@ -31,16 +37,17 @@ COLUMNS = (
     "pointing", "pointing_near", "pointing_exact", "energy_in_box", "enrichment", "auroc",
     "iou@0.25", "iou@0.5", "coverage", "area",
 )  # fmt: skip
-#: The calibrated filters, and the map held against what the model read of the page.
-WORDS = "calibrated+words"
+#: The calibrated filters, the map held against what the model read of the page, and with where the answer
+#: would be read of that.
+WORDS, ANSWERS = "calibrated+words", "calibrated+words+answers"
 Progress = Callable[[int, int], None]
 
 
 class GazeFigures:
     """The ``gaze`` part of an evaluation: the default method, question by question."""
 
-    def __init__(self, model: HydraModel, *, image_tokens: int | None = None) -> None:
-        self._model, self._tokens = model, image_tokens
+    def __init__(self, model: HydraModel, reader: Reader, *, image_tokens: int | None = None) -> None:
+        self._model, self._reader, self._tokens = model, reader, image_tokens
         self._calibration: Calibration | None = None
         self._scores: list[dict[str, float]] = []
 
@@ -51,9 +58,11 @@ class GazeFigures:
         asked: EvalQuestion,
         vectors: MultiVector | None = None,
         words: Sequence[Word] = (),
+        *,
+        read: bool = False,
     ) -> dict[str, Any] | None:
         """Look once; the record for ``predictions.jsonl``. ``None`` for a question without evidence boxes.
-        ``words``: what the map is held against (:mod:`hydra_rag_agents.word_map`)."""
+        ``words``: what the map is held against (:mod:`hydra_rag_agents.word_map`); ``read``: by the model."""
         from hydra_rag.saliency.boxes import propose
         from hydra_rag.saliency.calibration import calibration_for
         from hydra_rag.saliency.probes import look
@@ -72,7 +81,9 @@ class GazeFigures:
             image_tokens=self._tokens,
             vectors=vectors,
         )
-        found = with_words(found, words, asked.question, *image.size)
+        named = likened(words, asked.question) if read else words
+        found = with_words(found, named, asked.question, *image.size)
+        found = with_answers(found, scored_places(self._reader, words, asked.question), *image.size)
         chosen = [region.box for region in propose(found, *image.size)]
         self._scores.append(map_scores(found, truth, *image.size) | box_scores(chosen, truth, *image.size))
         return {
@@ -94,6 +105,21 @@ class GazeFigures:
         for mode in ("never", "always", "auto"):
             part |= {f"exact_match_{mode}": None, f"tokens_{mode}": None}
         return {**part, **(gates or {}), "n": len(self._scores)}
+
+
+def scored_places(reader: Reader, words: Sequence[Word], question: str) -> tuple[tuple[Box, float], ...]:
+    """The words that may be the answer, with their likelihood, as a glance at a page with ``words`` scores
+    them; none for a model that does not choose among words."""
+    profile = reader.profile
+    lines = evidence_lines(profile, [words], question)
+    if not lines:
+        return ()
+    texts = [("page", choose_lines(words, question, profile.text_chars))]
+    prompt = glance_prompt(profile, Turn(question, AskSettings()), texts)
+    reading = reader.read((), prompt, max_new_tokens=profile.max_new_tokens, seed=0, evidence=lines)
+    for _ in reading:
+        pass
+    return answer_places(lines, reading.result)
 
 
 def gaze_targets(folder: Path, limit: int | None = None) -> list[tuple[EvalPage, EvalQuestion]]:
@@ -146,7 +172,8 @@ def gaze_table(
     options = {"none": (), **{name: (name,) for name in FILTERS}, "calibrated": used}
     reads = model.can_read and model_profile(model).bound
     if reads:
-        options[WORDS] = used
+        options |= {WORDS: used, ANSWERS: used}
+    reader = ModelReader(lambda: model, known)
     chosen = [find_method(name) for name in (methods or METHODS)]
     if model.retrieval is None:
         chosen = [method for method in chosen if "similarity" not in method.needs]
@@ -157,20 +184,23 @@ def gaze_table(
         image = open_image(folder, page.image)
         truth = _inside(asked, image.size)
         words = model.read_pages([image])[0] if reads else []
+        places = scored_places(reader, words, asked.question)
         signals = record(model, [image], asked.question, needs, calibration=known, image_tokens=image_tokens)[
             0
         ][0]
         for method in chosen:
             for name, filters in options.items():
                 found = saliency(signals, method, find_filters(filters))
-                if name == WORDS:
-                    found = with_words(found, words, asked.question, *image.size)
+                if name in (WORDS, ANSWERS):
+                    found = with_words(found, likened(words, asked.question), asked.question, *image.size)
+                if name == ANSWERS:
+                    found = with_answers(found, places, *image.size)
                 boxes = [region.box for region in propose(found, *image.size)]
                 both = map_scores(found, truth, *image.size) | box_scores(boxes, truth, *image.size)
                 scores.setdefault((method.name, name), []).append(both)
                 if pictures is not None and (method.name, name) == (
                     DEFAULT,
-                    WORDS if reads else "calibrated",
+                    ANSWERS if reads else "calibrated",
                 ):
                     pictures.take(image, asked.question, found, truth, boxes)
         if progress is not None:

@@ -20,7 +20,7 @@ from hydra_rag_agents.closer import CloserLibrary, on_page
 from hydra_rag_agents.gate import Look, Spot
 from hydra_rag_agents.ports import Library, Reader
 from hydra_rag_agents.state import PageId, ReaderProfile, Turn
-from hydra_rag_agents.word_map import likened, with_words
+from hydra_rag_agents.word_map import likened, with_answers, with_words
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -33,8 +33,15 @@ __all__ = ["crop_page", "frame", "gain", "line_height", "look", "look_tokens", "
 _LEAST = 0.75
 
 
-def look(library: Library, reader: Reader, turn: Turn, page: PageId | None) -> Look:
-    """Where the model looks on ``page`` (``None``: the question's own image) for the turn's question."""
+def look(
+    library: Library,
+    reader: Reader,
+    turn: Turn,
+    page: PageId | None,
+    places: Sequence[tuple[Box, float]] = (),
+) -> Look:
+    """Where the model looks on ``page`` (``None``: the question's own image) for the turn's question.
+    ``places``: words that it has scored as the answer (:attr:`hydra_rag_agents.moves.Draft.places`)."""
     image = turn.image if page is None else library.image(page)
     assert image is not None, "a look needs an image"
     words: Sequence[Word] = ()
@@ -46,7 +53,7 @@ def look(library: Library, reader: Reader, turn: Turn, page: PageId | None) -> L
     if reader.profile.bound:
         unsure = page is None or library.read_by_model(page)
         named = likened(words, turn.asked) if unsure else words
-        found = with_words(found, named, turn.asked, *image.size)
+        found = with_answers(with_words(found, named, turn.asked, *image.size), places, *image.size)
     spots = []
     for region in propose(found, *image.size, words=words):
         share = region.box.area / (image.width * image.height)

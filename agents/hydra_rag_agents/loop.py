@@ -137,7 +137,8 @@ class _Run:
         if page is None and self.turn.image is None:  # a policy may ask for what is not there
             return Looked(steps.look_step(page, None, 0), None)
         with self.deadline:
-            found = look(self.library, self.reader, self.turn, page)
+            places = next((d.places for d in reversed(self.view.drafts) if d.pages == (page,)), ())
+            found = look(self.library, self.reader, self.turn, page, places)
         judgements = tuple(
             replace(j, region=found.spots[0].box)
             if j.page == page and j.region is None and found.spots

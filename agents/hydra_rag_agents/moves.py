@@ -79,7 +79,8 @@ Action: TypeAlias = Search | Glance | LookAt | Gaze | Reflect | Check | Conclude
 class Draft:
     """What the model wrote about ``pages``, or about ``boxes`` of its one page. ``found`` is False where it
     said "not found". ``reread``: the parts of the page round the boxes that were read again before it chose
-    among all words of the page. ``gain``: how many times larger a closer look would show those."""
+    among all words of the page. ``gain``: how many times larger a closer look would show those. ``places``:
+    words of its one page that may be the answer, and how likely (the best 1), also where it is refused."""
 
     pages: tuple[PageId, ...]
     text: str
@@ -88,6 +89,7 @@ class Draft:
     boxes: tuple[Box, ...] = ()
     reread: tuple[Box, ...] = ()
     gain: float = math.inf
+    places: tuple[tuple[Box, float], ...] = ()
 
     def visited(self, page: PageId, box: Box) -> bool:
         """Whether a place has been looked at already (inhibition of return)."""

@@ -112,8 +112,8 @@ def _gaze(view: View) -> Action | None:
     for page in _targets(view)[: view.gate.gazes]:
         if not first and not view.gains(page):
             continue
-        if (direct := _at_answer(view, page, gazes)) is not None:
-            return direct
+        if (larger := _read_larger(view, page, gazes)) is not None:
+            return larger
         look = view.look_at(page)
         if look is None:
             looking = LookAt(page)
@@ -131,16 +131,22 @@ def _gaze(view: View) -> Action | None:
     return None
 
 
-def _at_answer(view: View, page: PageId, gazes: list[Draft]) -> Gaze | None:
-    """Where an answer was chosen among words that were read small, its own place is read larger first."""
-    for judged in view.judgements:
-        small = judged.page == page and view.gate.min_gain <= judged.gain < math.inf
-        if not small or judged.region is None or any(d.visited(page, judged.region) for d in gazes):
-            continue
-        action = Gaze(page, (judged.region,))
-        if action not in view.refused and view.fits(crops=1, keep=2):
-            return action
+def _read_larger(view: View, page: PageId, gazes: list[Draft]) -> Gaze | None:
+    """Where the model chose among words that were read small, the places that it chose are read larger first:
+    the answer's own, or those that came near to being it."""
+    chosen = [j.region for j in view.judgements if j.page == page and _small(view, j.gain)]
+    near = [d.places for d in view.drafts[-1:] if d.pages == (page,) and not d.found and _small(view, d.gain)]
+    ranked = [box for places in near for box, _ in sorted(places, key=lambda p: -p[1])]
+    for box in (*chosen, *ranked):
+        if box is not None and not any(d.visited(page, box) for d in gazes):
+            action = Gaze(page, (box,))
+            if action not in view.refused:
+                return action if view.fits(crops=1, keep=2) else None
     return None
+
+
+def _small(view: View, gain: float) -> bool:
+    return view.gate.min_gain <= gain < math.inf
 
 
 def _targets(view: View) -> list[PageId]:

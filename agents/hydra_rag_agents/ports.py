@@ -23,10 +23,12 @@ __all__ = ["EvidenceLine", "Library", "Reader", "Reading", "Transcribed"]
 
 class EvidenceLine(NamedTuple):
     """A line that an answer may be taken from. ``priors``: of every word (as white space parts them), how
-    likely it is to begin the answer and to end it, and how much it supports one, 0 to 1."""
+    likely it is to begin the answer and to end it, and how much it supports one, 0 to 1. ``boxes``: where
+    each of the words stands on its page."""
 
     text: str
     priors: tuple[tuple[float, float, float], ...]
+    boxes: tuple[Box, ...] = ()
 
 
 class Transcribed(NamedTuple):

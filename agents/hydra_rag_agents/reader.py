@@ -127,7 +127,7 @@ class ModelReader:
 
     def transcribe(self, image: Image.Image) -> Transcribed:
         model, most = self._model(), self.profile.image_tokens
-        words = model.read_pages([image], max_tokens=most, lane="chat")[0]
+        words = model.read_pages([image], max_tokens=most, close=False, lane="chat")[0]
         return Transcribed(tuple(words), model.processor.grid(*image.size, max_tokens=most).cells)
 
     @property
@@ -184,8 +184,9 @@ class SpanReading:
         chosen = self._spans.best(scored)
         encode = self._model.processor.tokenizer.encode
         ids = tuple(int(i) for i in encode(chosen.text, add_special_tokens=False))
+        weights = self._spans.weights(scored)
         self._result = GenerationResult(
-            chosen.text, ids, "stop", chosen.logprobs, self._size, support=chosen.support
+            chosen.text, ids, "stop", chosen.logprobs, self._size, chosen.support, weights
         )
         yield TextDelta(chosen.text, ids)
 

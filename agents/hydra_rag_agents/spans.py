@@ -12,7 +12,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Container, Iterator, Sequence
 from itertools import islice
-from math import log
+from math import exp, log
 from typing import NamedTuple, Protocol
 
 from hydra_rag.lines import CELL_BREAK
@@ -28,6 +28,10 @@ _BEGIN, _END = 10.0, 3.0
 #: Places to begin that are scored, and words that an answer has at most.
 _STARTS, _WORDS = 24, 12
 _LEAST, _REFUSAL = 1e-3, 0.5
+#: Scores are far apart; where a place is asked for they are brought together by this factor.
+_EVEN = 4.0
+#: And of the next word of a span, beside the one before.
+_FURTHER = 0.8
 
 
 class Scored(Protocol):
@@ -49,8 +53,10 @@ class Chosen(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """What may follow one place to begin. ``stops``: (length in characters, the layout's log-odds)."""
+    """What may follow one place to begin, in word number ``word`` of all. ``stops``: (length in characters,
+    the layout's log-odds)."""
 
+    word: int
     text: str
     prior: float
     support: float
@@ -82,6 +88,7 @@ class Spans:
         odd = {character for character in set(text) if len(encode(character)) != 1}
         self._runs = list(_runs(text, weights, longest, odd))
         self._asked: list[_Run] = []
+        self._words = len(weights)
 
     def __bool__(self) -> bool:
         """Whether there is any span at all."""
@@ -104,13 +111,31 @@ class Spans:
         told = (*refused.logprobs, refused.ends[-1])
         top = sum(told) + _BEGIN * log(_REFUSAL) - self._brake
         chosen = Chosen(self._refusal, told, 1.0)
+        for score, run, length, told in self._told(scored):
+            if score > top:
+                top, chosen = score, Chosen(run.text[:length], told, run.support)
+        return chosen
+
+    def weights(self, scored: Sequence[Scored]) -> tuple[float, ...]:
+        """How likely each word of the lines, as white space parts them, is a part of the answer if there is
+        one: that of the likeliest span over it, as a share of the best span's. Where a span ends is less
+        sure than where it begins."""
+        likely = [0.0] * self._words
+        every = [(score, run.word, run.text[:length]) for score, run, length, _ in self._told(scored)]
+        top = max((score for score, _, _ in every), default=0.0)
+        for score, first, text in every:
+            weight = exp((score - top) / _EVEN)
+            for word in range(first, first + len(text.split())):
+                likely[word] = max(likely[word], weight)
+                weight *= _FURTHER
+        return tuple(likely)
+
+    def _told(self, scored: Sequence[Scored]) -> Iterator[tuple[float, _Run, int, tuple[float, ...]]]:
+        """(score, run, length in characters, log-probabilities) of every span that was scored."""
         for run, known in zip(self._asked, scored[1:], strict=True):
             for length, layout in run.stops:
                 told = (*known.logprobs[:length], known.ends[length])
-                score = sum(told) + _BEGIN * log(run.prior) + _END * layout
-                if score > top:
-                    top, chosen = score, Chosen(run.text[:length], told, run.support)
-        return chosen
+                yield sum(told) + _BEGIN * log(run.prior) + _END * layout, run, length, told
 
 
 def _runs(
@@ -135,7 +160,7 @@ def _runs(
         if stops:
             run = text[at : at + max(n for n, _ in stops)]
             begins, _, support = weights[word]
-            yield _Run(run, max(_LEAST, begins), support, tuple(stops))
+            yield _Run(word, run, max(_LEAST, begins), support, tuple(stops))
 
 
 def _word_ends(text: str, start: int, longest: int, odd: Container[str]) -> Iterator[int]:

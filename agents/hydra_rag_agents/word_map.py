@@ -3,6 +3,8 @@
 A small model's attention finds the region of an answer and hardly the line. Where the words of a page are
 known (its text layer, or what the model read of it), the layout says how likely each of them begins an answer
 (:mod:`hydra_rag_agents.priors`); the map is its product with the attention, as independent witnesses combine.
+Where the model has scored the page's spans as answers (:mod:`hydra_rag_agents.spans`), these say best of all
+where the answer would be read.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hydra_rag.geometry import Grid
+from hydra_rag.geometry import Box, Grid
 from hydra_rag.lines import group_lines
 from hydra_rag.metrics import similarity
 from hydra_rag.saliency.maps import SaliencyMap
@@ -20,12 +22,14 @@ from hydra_rag_agents.matching import squeeze
 from hydra_rag_agents.priors import line_priors
 from hydra_rag_agents.text_context import content_tokens, said
 
-__all__ = ["likened", "with_words", "word_strengths"]
+__all__ = ["likened", "with_answers", "with_words", "word_strengths"]
 
 #: Exponent of the attention, chosen on pages of other programs than ours.
 ATTENTION = 0.25
 #: Letters that a word has at least, and its similarity to the word that it is taken for.
 _GUESSED, _ALIKE = 4, 0.6
+#: Weight of where the answer would be read, against the peak of the rest.
+ANSWERS = 8.0
 #: Attention of the cells where there is least of it, as a share of its peak.
 _LEAST = 1e-3
 
@@ -59,21 +63,46 @@ def with_words(
     return SaliencyMap.of(found.grid, likely * attention, f"{found.method}+words")
 
 
+def with_answers(
+    found: SaliencyMap, places: Sequence[tuple[Box, float]], width: int, height: int
+) -> SaliencyMap:
+    """``found`` with where the answer would be read: ``places`` are boxes of words in pixels of the image of
+    ``width`` × ``height``, and how likely each is a part of it (0 to 1). They outweigh what ``found`` says of
+    other places. Unchanged where there are none."""
+    plane = _Plane(found.grid, width, height)
+    for box, weight in places:
+        plane.raise_to(box, weight)
+    if not plane.values.any():
+        return found
+    both = found.values / found.values.max() + ANSWERS * plane.values.reshape(-1)
+    return SaliencyMap.of(found.grid, both, f"{found.method}+answers")
+
+
 def word_strengths(grid: Grid, words: Sequence[Word], question: str, width: int, height: int) -> FloatArray:
     """float32 [cells]: the strongest support of a word in each cell, times the share of it that it covers."""
-    plane = np.zeros((grid.rows, grid.cols), np.float32)
-    across, down = width / grid.cols, height / grid.rows
+    plane = _Plane(grid, width, height)
     lines = group_lines(words)
     for line, priors in zip(lines, line_priors(lines, lines, question), strict=True):
         pieces = iter(priors)
         for word in line.words:
-            support = max((next(pieces).supports for _ in word.text.split()), default=0.0)
-            box = word.box.clip(width, height)
-            rows, high = _overlaps(box.top, box.bottom, down)
-            cols, wide = _overlaps(box.left, box.right, across)
-            part = plane[rows, cols]
-            np.maximum(part, support * np.outer(high, wide), out=part)
-    return plane.reshape(-1)
+            plane.raise_to(word.box, max((next(pieces).supports for _ in word.text.split()), default=0.0))
+    return plane.values.reshape(-1)
+
+
+class _Plane:
+    """Cells of an image, float32 [rows, cols], that boxes raise."""
+
+    def __init__(self, grid: Grid, width: int, height: int) -> None:
+        self.values = np.zeros((grid.rows, grid.cols), np.float32)
+        self._size, self._across, self._down = (width, height), width / grid.cols, height / grid.rows
+
+    def raise_to(self, box: Box, strength: float) -> None:
+        """Every cell to ``strength`` times the share of it that the box covers, unless it is higher."""
+        box = box.clip(*self._size)
+        rows, high = _overlaps(box.top, box.bottom, self._down)
+        cols, wide = _overlaps(box.left, box.right, self._across)
+        part = self.values[rows, cols]
+        np.maximum(part, strength * np.outer(high, wide), out=part)
 
 
 def _overlaps(start: int, end: int, step: float) -> tuple[slice, FloatArray]:

@@ -34,6 +34,7 @@ def test_the_picture_is_shown_where_the_profile_says_so(model: HydraModel, shown
     profile = ReaderProfile(style="nano", bound=True, bound_image=shown)
     reading = Reader(model, profile).read([page], PROMPT, max_new_tokens=16, seed=0, evidence=LINES)
     assert [delta.text for delta in reading] == ["48.20"]
+    assert reading.result.weights[1] == 1.0 > reading.result.weights[0]
     cells = model.processor.grid(*page.size).cells
     assert (reading.result.prompt_tokens > cells) is shown
 

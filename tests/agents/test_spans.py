@@ -148,3 +148,24 @@ def test_a_character_without_a_token_costs_only_its_own_words() -> None:
     spans = Spans(even("Perth， 13/08", "LOPEZ 雅 VERA"), narrow, refusal="not found", brake=0.0, longest=40)
     runs = ["".join(map(chr, ids)) for ids in spans.choose([FLAT] * 10_000)[1:]]
     assert sorted(runs) == ["13/08 LOPEZ", "LOPEZ", "Perth, 13/08 LOPEZ", "VERA"]
+
+
+def test_the_weights_of_words_say_where_the_best_spans_stand() -> None:
+    lines = even("Total 48.20 EUR", "Ada Berg\tVienna")
+    spans = spans_of(lines)
+    told = {"48.20 EUR": -0.1, "Vienna": -6.0}
+    scored = []
+    for ids in spans.choose([FLAT] * 10_000):
+        text = "".join(map(chr, ids))
+        logs, stops = [FLAT] * len(text), [FLAT] * (len(text) + 1)
+        for answer, value in told.items():
+            if text.startswith(answer):
+                logs[: len(answer)] = [value / (len(answer) + 1)] * len(answer)
+                stops[len(answer)] = value / (len(answer) + 1)
+        scored.append(Continuation(tuple(logs), tuple(stops)))
+    assert spans.best(scored).text == "48.20 EUR"
+    total, figure, unit, ada, berg, vienna = spans.weights(scored)
+    assert figure == 1.0
+    assert unit < 1.0  # an answer's end is less sure than its beginning
+    assert max(total, ada, berg) < vienna < unit
+    assert all(0.0 <= w <= 1.0 for w in (total, unit, ada, berg, vienna))

@@ -8,7 +8,7 @@ import pytest
 from hydra_rag.geometry import Box, Grid
 from hydra_rag.saliency.maps import SaliencyMap
 from hydra_rag.values import Word
-from hydra_rag_agents.word_map import with_words, word_strengths
+from hydra_rag_agents.word_map import likened, with_answers, with_words, word_strengths
 
 GRID = Grid(6, 8)
 SIZE = (256, 192)
@@ -64,3 +64,24 @@ def test_strengths_equal_a_loop_over_pixels() -> None:
 def test_words_over_the_edge_are_cut_off() -> None:
     outside = [Word("Total:", Box(-20, 180, 30, 240)), Word("5", Box(240, 180, 300, 240))]
     assert np.isfinite(word_strengths(GRID, outside, "What is the total?", *SIZE)).all()
+
+
+def test_where_the_answer_would_be_read_outweighs_everything_else() -> None:
+    found = with_words(_flat(), WORDS, "What is the total?", *SIZE)
+    made = with_answers(found, [(WORDS[1].box, 1.0), (WORDS[3].box, 0.05)], *SIZE)
+    assert WORDS[1].box.pad(4).contains(*made.peak_point(*SIZE))
+    assert made.method == "plain+words+answers"
+    assert with_answers(found, [], *SIZE) is found
+
+
+def test_places_outside_the_image_are_cut_off() -> None:
+    made = with_answers(_flat(), [(Box(-50, -50, 5, 5), 1.0), (Box(250, 180, 400, 400), 1.0)], *SIZE)
+    assert made.values.shape == (GRID.cells,)
+
+
+def test_a_misread_word_is_taken_for_the_questions() -> None:
+    misread = [Word("Tctel:", WORDS[2].box), Word("Name:", WORDS[0].box), Word("4B.20", WORDS[3].box)]
+    assert [w.text for w in likened(misread, "What is the total?")] == ["total:", "Name:", "4B.20"]
+    # What the page says already is not guessed at, and short words are left alone.
+    assert likened([*misread, WORDS[2]], "What is the total?") == [*misread, WORDS[2]]
+    assert [w.text for w in likened([Word("tix", WORDS[0].box)], "What is the tax?")] == ["tix"]
