@@ -200,7 +200,7 @@ class HydraModel:
         size = batch_size or self._batch_size
         prepare = partial(page_prompt, self.processor, view.spec, max_tokens=max_tokens)
         submit = partial(self._embed, size=size, view=view, boxes=True)
-        return pipelined(images, max(size, 4), prepare, submit)
+        return pipelined(images, size, prepare, submit)
 
     def embed_queries(
         self, items: Sequence[QueryItem], *, batch_size: int | None = None, max_tokens: int | None = None
@@ -229,7 +229,8 @@ class HydraModel:
         Raises :class:`UnsupportedModelError` without a reading head."""
         prepare = partial(page_prompt, self.processor, self._view().spec, max_tokens=max_tokens)
         prompts = list(map(prepare, images))
-        steps = partial(read_steps, self.vision, self.base_model, self.processor, prompts, images)
+        tower = self._view().tree if lane == "bulk" else self.base_model  # it lets chats in between
+        steps = partial(read_steps, self.vision, tower, self.processor, prompts, images)
         return self.scheduler.run(lane, partial(steps, close=close))
 
     @property
