@@ -89,7 +89,7 @@ class PageBrowser extends HTMLElement {
       const { hits } = await api.search(query, 24, "hybrid");
       if (ticket !== this.#ticket) return;
       if (!hits.length) {
-        this.room.replaceChildren(el("div", { class: "desk-empty" }, icon("none", ""), el("p", { text: "No page fits that search." })));
+        this.room.replaceChildren(el("div", { class: "desk-empty" }, icon("none", ""), el("p", { text: "No page fits that search. Fewer words, or others, may find one." })));
       } else {
         const sheets = hits.map((hit) => this.#sheet(hit, hit.document, true, { query, marks: marksOf(hit.regions, "region"), whole: true }, hit.rank));
         this.room.replaceChildren(el("section", { class: "shelf" },
