@@ -11,13 +11,13 @@ from hydra_rag.geometry import Box
 from hydra_rag.lines import group_lines
 from hydra_rag.values import GenerationResult, QueryItem, Word
 from hydra_rag_agents.fuse import fuse
-from hydra_rag_agents.looking import crop_page, frame, gain, words_in
+from hydra_rag_agents.looking import crop_page, frame, gain, rereads, words_in
 from hydra_rag_agents.moves import Draft, Gaze, Glance, Search, View
 from hydra_rag_agents.ports import EvidenceLine, Library, Reader, Reading
 from hydra_rag_agents.priors import line_priors
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
 from hydra_rag_agents.state import Candidate, Cost, PageId, ReaderProfile, Turn
-from hydra_rag_agents.text_context import choose_lines, relevant_lines
+from hydra_rag_agents.text_context import relevant_lines
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -116,16 +116,14 @@ def prepare(
     else:
         pages = action.pages
     frames = tuple(frame(profile, box, size) for box in boxes)
-    again = bool(boxes) and not alone and _rereads(library, reader, turn, pages[0])
+    again = bool(boxes) and not alone and turn.settings.text_layer and rereads(library, reader, pages[0])
     beside = not boxes or (profile.beside and not alone)
     shown = {page: _words(library, page, () if beside or again else frames, blanked) for page in pages}
     names = {c.id: f"{c.document}, page {c.id.page}" for c in view.candidates or ()}
     share = profile.text_chars // max(1, len(pages)) if turn.settings.text_layer else 0
+    chosen = {page: relevant_lines(shown[page], turn.search_text, share) for page in pages}
     texts = [
-        (
-            names.get(page, f"page {page.page}"),
-            choose_lines(shown[page], turn.search_text, share) if share else "",
-        )
+        (names.get(page, f"page {page.page}"), "\n".join(line.cells for line in chosen[page]))
         for page in pages
     ]
     own = turn.image is not None and profile.style != "nano"  # which takes one image
@@ -133,15 +131,15 @@ def prepare(
     new = min(turn.settings.max_new_tokens or profile.max_new_tokens, profile.max_new_tokens)
     whole = len(pages) if beside else 0
     tokens = reader.tokens(whole + len(boxes) + own, text, new)
-    if again:  # and what the prompt may say then
-        tokens += _BYTES * share
+    if again:  # reading the crops, and what the prompt may say then
+        tokens += reader.tokens(len(boxes), "", 0) + _BYTES * share
     lines: tuple[EvidenceLine, ...] = ()
     larger = math.inf
     if turn.settings.text_layer:
         lines = evidence_lines(profile, [shown[page] for page in pages], turn.search_text)
-        if profile.bound and len(pages) == 1:
-            near = relevant_lines(shown[pages[0]], turn.search_text, profile.text_chars)
-            larger = gain(library, reader, pages[0], [w for line in near for w in line.words], None)
+        if len(pages) == 1:
+            near = [word for line in chosen[pages[0]] for word in line.words]
+            larger = gain(library, reader, pages[0], near)
     return Prepared(
         pages,
         text,
@@ -156,12 +154,6 @@ def prepare(
         again,
         larger,
     )
-
-
-def _rereads(library: Library, reader: Reader, turn: Turn, page: PageId) -> bool:
-    """Whether a crop of the page is read for its words, which are then better than the page's own."""
-    reads = reader.profile.bound and reader.can_read and turn.settings.text_layer
-    return reads and library.read_by_model(page)
 
 
 def evidence_lines(

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 
     from hydra_rag.saliency.maps import SaliencyMap
 
-__all__ = ["crop_page", "frame", "gain", "line_height", "look", "look_tokens", "reread", "words_in"]
+__all__ = [
+    "crop_page",
+    "frame",
+    "gain",
+    "line_height",
+    "look",
+    "look_tokens",
+    "reread",
+    "rereads",
+    "words_in",
+]
 
 #: Crops are never drawn smaller than this part of the stored size.
 _LEAST = 0.75
@@ -47,7 +57,7 @@ def look(
     words: Sequence[Word] = ()
     if page is not None:
         words = library.words(page) if turn.settings.text_layer else ()
-    elif _reads_own_images(reader):
+    elif _chooses_and_reads(reader):
         words = reader.transcribe(image).words
     found = reader.look(image, turn.asked)
     if reader.profile.bound:
@@ -64,11 +74,16 @@ def look(
 
 def look_tokens(reader: Reader, turn: Turn, page: PageId | None) -> int:
     """Upper bound of the tokens that :func:`look` runs through the model."""
-    reading = reader.tokens(1, "", 0) if page is None and _reads_own_images(reader) else 0
+    reading = reader.tokens(1, "", 0) if page is None and _chooses_and_reads(reader) else 0
     return reader.look_tokens(turn.asked) + reading
 
 
-def _reads_own_images(reader: Reader) -> bool:
+def rereads(library: Library, reader: Reader, page: PageId, box: Box | None = None) -> bool:
+    """Whether a crop of the page (of ``box``) is read for its words, which are better than those known."""
+    return _chooses_and_reads(reader) and library.read_by_model(page, box)
+
+
+def _chooses_and_reads(reader: Reader) -> bool:
     return reader.profile.bound and reader.can_read
 
 
@@ -145,14 +160,16 @@ def text_height(words: Sequence[Word]) -> float:
     return float(np.median([word.box.height for word in words]))
 
 
-def gain(library: Library, reader: Reader, page: PageId, words: Sequence[Word], box: Box | None) -> float:
+def gain(
+    library: Library, reader: Reader, page: PageId, words: Sequence[Word], box: Box | None = None
+) -> float:
     """How many times larger a closer look shows ``words``, which lie in ``box`` (``None``: anywhere).
 
-    1.0 where there is nothing to gain, because the words are certain; infinite where it is not known: the
-    model sees the pixels themselves, or none of the words."""
+    1.0 where there is nothing to gain, because the words are certain; infinite where it is not known: there
+    are no words, or the model sees the pixels themselves."""
     if not words or not reader.profile.bound or not reader.profile.text_px:
         return math.inf
-    if not reader.can_read or not library.read_by_model(page, box):
+    if not rereads(library, reader, page, box):
         return 1.0
     scale = _reading_scale(reader.profile, text_height(words))
     return scale / reader.sharpness(*library.image(page).size)

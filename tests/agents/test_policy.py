@@ -26,19 +26,20 @@ from hydra_rag_agents.policy import (
     decide,
 )
 from hydra_rag_agents.state import AskSettings, Budget, PageId, ReaderProfile, Turn
-from hydra_rag_agents.testing import LOOK, FakePage, MemoryLibrary, ScriptedReader
+from hydra_rag_agents.testing import LOOK, FakePage, MemoryLibrary, ScriptedReader, words_of
 
 A, B, C = PageId("d1", 1), PageId("d1", 2), PageId("d2", 1)
 GLANCES = AskSettings(gaze="never")
 INSTRUCT = ReaderProfile(style="instruct", image_tokens=100)
 
 
-def library() -> MemoryLibrary:
+def library(*, read: bool = False) -> MemoryLibrary:
+    """``read``: the model read the words of the pages itself."""
     return MemoryLibrary(
         {
-            A: FakePage("Invoice 204\nTotal 41.00", 3.0, document="a.pdf"),
-            B: FakePage("Terms\nPay in 30 days", 2.0, document="a.pdf"),
-            C: FakePage("Weight 1.06 kg", 1.0, document="b.pdf"),
+            A: FakePage("Invoice 204\nTotal 41.00", 3.0, document="a.pdf", read=read),
+            B: FakePage("Terms\nPay in 30 days", 2.0, document="a.pdf", read=read),
+            C: FakePage("Weight 1.06 kg", 1.0, document="b.pdf", read=read),
         }
     )
 
@@ -49,8 +50,11 @@ def answers(*told: tuple[str, float]) -> ScriptedReader:
     return ScriptedReader(lambda images, text: next(queue))
 
 
-def play(reader: ScriptedReader, turn: Turn | None = None, **more: object) -> list[Event]:
-    return list(run(library(), reader, turn or Turn("What is the total?", GLANCES), **more))  # type: ignore[arg-type]
+def play(
+    reader: ScriptedReader, turn: Turn | None = None, *, read: bool = False, **more: object
+) -> list[Event]:
+    asked = turn or Turn("What is the total?", GLANCES)
+    return list(run(library(read=read), reader, asked, **more))  # type: ignore[arg-type]
 
 
 def actions(events: Sequence[Event]) -> list[str]:
@@ -200,6 +204,7 @@ budgets = st.builds(
     own=st.booleans(),
     told=st.sampled_from([("41.00", 0.9), ("not found", 0.9), ("y" * 300, 0.6)]),
     peak=st.integers(0, LOOK.cells - 1),
+    reads=st.booleans(),
 )
 def test_no_policy_passes_its_budget(
     plan: list[Action | None],
@@ -210,6 +215,7 @@ def test_no_policy_passes_its_budget(
     own: bool,
     told: tuple[str, float],
     peak: int,
+    reads: bool,
 ) -> None:
     views: list[View] = []
     moves = iter(plan)
@@ -220,11 +226,20 @@ def test_no_policy_passes_its_budget(
         return next(moves, Glance((A,))) or decide(view)
 
     reader = answers(told)
-    reader.profile = ReaderProfile(style=style, image_tokens=100, beside=beside)  # type: ignore[arg-type]
+    reader.profile = ReaderProfile(
+        style=style,  # type: ignore[arg-type]
+        image_tokens=100,
+        text_chars=100,
+        beside=beside,
+        bound=reads,
+        text_px=60 * reads,
+    )
+    if reads:
+        reader.reads = lambda image: words_of("Total 41.00 in all" * 9)
     reader.gaze_at = lambda image, question: [float(i == peak) for i in range(LOOK.cells)]
     picture = Image.new("RGB", (300, 300)) if own else None
     turn = Turn("What is the total?", AskSettings(gaze=gaze), image=picture)  # type: ignore[arg-type]
-    events = play(reader, turn, policy=wild, budget=budget)
+    events = play(reader, turn, read=reads, policy=wild, budget=budget)
     steps = actions(events)
     assert steps.count("answer") == 1
     assert steps[-1] == "answer"
@@ -235,7 +250,8 @@ def test_no_policy_passes_its_budget(
     assert sum(reader.shown) - extra <= budget.pages + budget.crops
     results = [reading.result for reading in reader.readings]
     looks = reader.looks * reader.look_tokens("What is the total?")
-    assert looks + sum(r.prompt_tokens + len(r.token_ids) for r in results) <= budget.tokens
+    seen = len(reader.transcribed) * reader.profile.image_tokens
+    assert seen + looks + sum(r.prompt_tokens + len(r.token_ids) for r in results) <= budget.tokens
     answer = done(events).answer
     assert (answer.status == "answered") == bool(answer.citations)
 
