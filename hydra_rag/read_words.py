@@ -43,7 +43,7 @@ _LARGE, _SPACE = 1.15, 0.3
 _FAINT = 16
 #: Of reads over the same ink: what another read of the same text is worth, what larger print is, and the
 #: power of the length, by which a whole word stands before its parts.
-_VOTE, _CLOSER, _LONGER = 0.8, 1.3, 0.25
+_VOTE, _CLOSER, _LONGER = 0.8, 1.6, 0.25
 #: Intersection over union of two reads of one word; words are looked for in bands of so many pixels.
 _SAME_PLACE, _BAND = 0.5, 32
 #: Words that are less probable than this, by the geometric mean of their characters, are left out.

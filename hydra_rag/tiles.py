@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["cut", "read_steps"]
 
 #: How much larger a page is drawn for the closer passes, against the size at which it is embedded.
-ENLARGED = (1.4, 1.7)
+ENLARGED = (1.2, 1.4)
 #: A tile's width and height, about, and by how much it overlaps its neighbours, in merged cells.
 _WIDE, _HIGH = 20, 14
 _OVER_WIDTH, _OVER_HEIGHT = 4, 2

@@ -19,6 +19,7 @@ from hydra_rag.geometry import Box, union
 from hydra_rag.values import Word
 from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.cells import CAPTION, Cell, page_rows
+from hydra_rag_agents.headline import ABOUT_PAGE, asks_headline, headline
 from hydra_rag_agents.text_context import content_tokens, said
 
 __all__ = ["WordSupport", "text_places", "word_support"]
@@ -98,9 +99,12 @@ def _scored(rows: Iterable[list[Cell]], query: str) -> list[tuple[Cell, float, l
     asked = set(content_tokens(query))
     rows = list(rows)
     seen = Counter(token for row in rows for token in frozenset().union(*(cell.told for cell in row)))
+    if asks_headline(asked, seen):
+        return [(cell, 1.0, []) for cell in headline(rows)]
     if not seen:
         return []
     worth = {token: math.log(1 + len(rows) / (seen[token] or 0.5)) for token in asked}
+    worth |= dict.fromkeys((ABOUT_PAGE & asked) - set(seen), 0.0)
     usual = median(cell.height for row in rows for cell in row)
     shares: dict[Cell, dict[str, float]] = {}
     near: dict[Cell, list[Box]] = {}
@@ -110,7 +114,7 @@ def _scored(rows: Iterable[list[Cell]], query: str) -> list[tuple[Cell, float, l
         known.update(dict.fromkeys(new, share))
         if close and new:
             near.setdefault(cell, []).append(other.box)
-    total = math.fsum(worth.values())  # exact: the order of a set's words differs between processes
+    total = math.fsum(worth.values()) or 1.0  # exact: the order of a set's words differs between processes
     scored = []
     for cell, found in shares.items():
         score = math.fsum(worth[token] * share for token, share in found.items()) / total
@@ -259,7 +263,9 @@ def _in_table(
     bottom, usual = head.box.bottom, 0
     for step, line in enumerate(rows[number + 1 :]):
         under = [cell for cell in line if head.over(cell)]
-        if len(line) < 2 or not under or any(cell.prose for cell in under):
+        if not under and len(line) == 1:  # a line of the card beside this one
+            continue
+        if not under or any(cell.prose for cell in under):
             return
         gap = under[0].box.top - bottom
         if gap > _ROWS * under[0].height or (step and gap > max(_WIDER * usual, 0.5 * head.height)):

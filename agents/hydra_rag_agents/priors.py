@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from hydra_rag_agents.answer_form import wants_digits, wants_name
 from hydra_rag_agents.matching import nearness
 from hydra_rag_agents.places import word_support
 from hydra_rag_agents.text_context import content_tokens, said
+from hydra_rag_agents.units import torn
 
 __all__ = ["WordPrior", "line_priors"]
 
@@ -28,11 +28,8 @@ _LEAST_NEAR = 0.25
 #: a cell that is a value, one within a sentence.
 _CLOSES, _GOES_ON, _OPEN = 0.8, 0.3, 0.5
 _STOPS = ".!?;"
-#: An answer hardly ends where something is announced, nor between a figure and its currency.
-_DANGLING, _TORN = ",-–/&+", 0.1
-_CURRENCY = re.compile(
-    r"[(]?(?:[$€£¥₹]|zł|Kč|kr|Fr|(?:EUR|USD|CHF|GBP|JPY|SEK|NOK|DKK|PLN|CZK|HUF|CAD|AUD))\.?[,.;:)]*"
-)
+#: An answer hardly ends where something is announced, nor between words that belong together.
+_DANGLING, _BROKEN, _TORN = ",+&", "-–/", 0.1
 
 
 class WordPrior(NamedTuple):
@@ -79,7 +76,7 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
                 likely *= _MISFORMED
             before = line.words[number - 1].text if number else ""
             after = line.words[number + 1].text if number + 1 < len(line.words) else ""
-            if _torn(before, word.text) and _CURRENCY.fullmatch(before):
+            if torn(before, word.text):
                 likely *= _HARDLY
             if name and (any(c.isdigit() for c in word.text) or word.text[:1].islower()):
                 likely *= _MISFORMED
@@ -87,7 +84,9 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
             pieces = len(word.text.split())
             until = [_OPEN if told.prose else _GOES_ON] * (pieces - 1)
             until.append(_CLOSES if closes else _OPEN if told.prose else _GOES_ON)
-            if _torn(word.text, after) or (not told.prose and word.text[-1:] in _DANGLING):
+            if told.prose and after.casefold() in _JOINING and word.text.casefold() not in _JOINING:
+                until[-1] = max(until[-1], _CLOSES)
+            if _goes_on(word.text, after, prose=told.prose):
                 until[-1] = _TORN
             supports = likely * math.sqrt(told.best)
             priors += [WordPrior(likely, end, supports) for end in until]
@@ -95,8 +94,8 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
     return found
 
 
-def _torn(one: str, other: str) -> bool:
-    """Whether two neighbours are a figure and its currency."""
-    if _CURRENCY.fullmatch(one):
-        return other[:1].isdigit()
-    return one[-1:].isdigit() and _CURRENCY.fullmatch(other) is not None
+def _goes_on(word: str, after: str, *, prose: bool) -> bool:
+    """Whether no answer ends with ``word``, which ``after`` follows in its line."""
+    if word.casefold() in _JOINING or word[-1:] in _BROKEN or torn(word, after):
+        return True
+    return not prose and word[-1:] in _DANGLING

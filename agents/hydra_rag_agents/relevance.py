@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from hydra_rag.lines import group_lines
 from hydra_rag.values import Word
 from hydra_rag_agents.answer_form import fits_form
+from hydra_rag_agents.headline import ABOUT_PAGE
 from hydra_rag_agents.matching import Match
 from hydra_rag_agents.state import PageId
 from hydra_rag_agents.text_context import content_tokens, said
@@ -34,6 +35,7 @@ class Relevance:
         seen = Counter(token for found in self._found.values() for token in found)
         # A word that every page has tells little; one that none has tells most, against all of them.
         self._worth = {token: math.log(1 + (len(pages) + 1) / (seen[token] + 1)) for token in asked}
+        self._worth |= dict.fromkeys((ABOUT_PAGE & asked) - set(seen), 0.0)
 
     def factor(self, page: PageId, match: Match | None, answer: str) -> float:
         """0.0 to 1.0, for a value at ``match`` on ``page`` (``None``: the page does not print it)."""

@@ -1,0 +1,38 @@
+"""Words of a question that speak about the page itself, and the line that "title" or "heading" means."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from statistics import median
+
+from hydra_rag_agents.cells import Cell
+
+__all__ = ["ABOUT_PAGE", "asks_headline", "headline"]
+
+_TITLES = frozenset(("title", "head", "headline"))
+#: As :func:`hydra_rag_agents.text_context.content_tokens` makes them. Where no line says them they are no
+#: sign that the page has no answer: a chart does not say "chart".
+ABOUT_PAGE = _TITLES | frozenset(
+    "page document sheet slide scan picture image chart graph diagram plot figure table list text value "
+    "stat mention shown show print written nam call".split()
+)
+#: A headline is at least so much taller than the page's other text, and stands in the upper part of it.
+_TALLER, _UPPER = 1.15, 0.6
+
+
+def asks_headline(asked: Collection[str], seen: Collection[str]) -> bool:
+    """Whether a question with these content words asks for the page's title. ``seen``: those that the page
+    says itself ("Title:" is a label, and its value is meant)."""
+    return not _TITLES.isdisjoint(asked) and _TITLES.isdisjoint(seen) and ABOUT_PAGE.issuperset(asked)
+
+
+def headline(rows: Sequence[Sequence[Cell]]) -> list[Cell]:
+    """The cells of the tallest line near the top; of the first line where none is taller than the rest."""
+    cells = [cell for row in rows for cell in row]
+    if not cells:
+        return []
+    top, bottom = min(cell.box.top for cell in cells), max(cell.box.bottom for cell in cells)
+    least = _TALLER * median(cell.height for cell in cells)
+    upper = [cell for cell in cells if cell.box.top <= top + _UPPER * (bottom - top) and cell.height >= least]
+    best = max(upper, key=lambda cell: (cell.height, -cell.box.top), default=cells[0])
+    return [cell for cell in rows[best.row] if cell.height >= 0.9 * best.height]

@@ -1,0 +1,38 @@
+"""Words that belong to their neighbour: a currency or a unit to its figure, a legal form to its company."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["torn"]
+
+_CURRENCY = (
+    r"[$€£¥₹]|zł|Kč|kr|Fr|EUR|USD|CHF|GBP|JPY|SEK|NOK|DKK|PLN|CZK|HUF|CAD|AUD|NZD|INR|CNY|BRL|euros?|dollars?"
+    r"|pounds?|francs?"
+)
+_UNIT = (
+    r"%|‰|°[CF]?|[mcdkµn]?m[²³]?|[kmµ]?g|t|[mc]?l|h|min|ms|[kMG]?Hz|[kMGT]i?B|[kM]?W|[kM]?Wh|[mk]?V|m?A|[kM]?Pa|bar|mbar|"
+    r"km/h|m/s|mph|lbs?|oz|ft|in|mi|gal|kcal|kJ|dpi|px|pcs|"
+    r"(?:millimet|centimet|met|kilomet|lit)(?:er|re)s?|(?:milli|kilo)?grams?|tons?|tonnes?|percent|degrees|"
+    r"(?:second|minute|hour|day|week|month|year|people|piece|item|unit|page|volt|watt|mile|inche|point)s?"
+    r"|million|billion"
+)
+_LEGAL = (
+    r"GmbH|AG|KG|SE|Ltd|LLC|LLP|Inc|Corp|Co|plc|PLC|S\.?A|SARL|S\.?r\.?l|S\.?p\.?A|B\.?V|N\.?V"
+    r"|AB|AS|A/S|Oyj?"
+)
+    r"GmbH|AG|KG|SE|Ltd|LLC|LLP|Inc|Corp|Co|plc|PLC|S\.?A|SARL|S\.?r\.?l|S\.?p\.?A|B\.?V|N\.?V|AB|AS|A/S|Oyj?"
+)
+_BEFORE = re.compile(rf"[(]?(?:{_CURRENCY})\.?")
+_AFTER = re.compile(rf"(?:{_CURRENCY}|{_UNIT})[.,;:)]*")
+_FORM = re.compile(rf"(?:{_LEGAL})[.,;:)]*")
+
+
+def torn(one: str, other: str) -> bool:
+    """Whether an answer that ends with ``one`` or begins with ``other``, which follows it, would tear what
+    belongs together: ``12`` and ``kg``, ``€`` and ``5``, ``Harrow`` and ``GmbH``."""
+    if _BEFORE.fullmatch(one):
+        return other[:1].isdigit()
+    if one[-1:].isdigit():
+        return _AFTER.fullmatch(other) is not None
+    return one[:1].isupper() and one[-1:].isalpha() and _FORM.fullmatch(other) is not None

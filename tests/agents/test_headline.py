@@ -1,0 +1,66 @@
+"""Questions about the page itself: its title, and words that no chart or table says of itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from hydra_rag.geometry import Box
+from hydra_rag.values import Word
+from hydra_rag_agents.places import text_places, word_support
+from tests.agents.test_places import INVOICE, words_of
+
+REPORT = """
+Kestrel Foods            Page 3
+
+
+Harvest outlook
+Rainfall was low in spring, and the grapes stayed small.
+Old town      788
+Harbour       412
+"""
+
+
+def _tall(words: list[Word], text: str) -> list[Word]:
+    """``words`` with those of ``text`` in larger print."""
+    large = set(text.split())
+    return [
+        Word(w.text, Box(w.box.left, w.box.top - 5, w.box.right, w.box.bottom + 5)) if w.text in large else w
+        for w in words
+    ]
+
+
+def _said(words: list[Word], query: str) -> str:
+    box = text_places(words, query)[0][0]
+    return " ".join(w.text for w in words if box.intersect(w.box).area)
+
+
+@pytest.mark.parametrize(
+    "query", ["What is the title of this page?", "What is the heading?", "Give the headline of the document."]
+)
+def test_the_title_is_the_tallest_line(query: str) -> None:
+    words = _tall(words_of(REPORT), "Harvest outlook")
+    assert _said(words, query) == "Harvest outlook"
+    support = word_support(words, query)
+    first = next(w for w in words if w.text == "Harvest")
+    assert support[first].begins
+    assert support[first].best == 1.0
+
+
+def test_a_title_that_is_a_label_has_its_value() -> None:
+    words = _tall(words_of(INVOICE.replace("Due date            ", "Title               ")), "INVOICE")
+    assert _said(words, "What is the title?") == "Title 7 October 2026"
+
+
+def test_a_question_with_more_in_it_is_about_more_than_the_title() -> None:
+    words = _tall(words_of(REPORT), "Harvest outlook")
+    assert "788" in _said(words, "What is the title of Old town?")
+
+
+def test_words_about_the_page_are_no_sign_against_it() -> None:
+    words = words_of(REPORT)
+    plain = text_places(words, "How much for Harbour?")[0]
+    about = text_places(words, "Which value does the chart show for Harbour?")[0]
+    assert about[0] == plain[0]
+    told = text_places(words, "Which value does the index show for Harbour?")[0]
+    assert told[1] < about[1], "an index, the page would have to name"
+    assert text_places([], "What is the title?") == []

@@ -1,0 +1,51 @@
+"""Values keep what belongs to them: their unit, their currency, the legal form of a company."""
+
+from __future__ import annotations
+
+import pytest
+
+from hydra_rag.lines import group_lines
+from hydra_rag_agents.priors import line_priors
+from hydra_rag_agents.units import torn
+from tests.agents.test_places import words_of
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("12", "kg"), ("€", "3275.82"), ("EUR", "12"), ("28.20", "m³."), ("68", "minutes"), ("Optics", "GmbH"),
+     ("Foods", "Inc."), ("1.5", "million"), ("-26", "°C"), ("14.50", "EUR,"), ("(USD", "12)")],
+)  # fmt: skip
+def test_what_belongs_together(one: str, other: str) -> None:
+    assert torn(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("12", "apples"), ("Jena", "in"), ("7", "October"), ("EUR", "per"), ("the", "GmbH"), ("", ""), ("12", ""),
+     ("Room", "12"), ("12", "12"), ("kg", "12")],
+)  # fmt: skip
+def test_what_does_not(one: str, other: str) -> None:
+    assert not torn(one, other)
+
+
+def _ends(page: str, question: str) -> dict[str, float]:
+    lines = group_lines(words_of(page))
+    priors = line_priors(lines, lines, question)
+    words = [word.text for line in lines for word in line.words]
+    return dict(zip(words, (prior.ends for line in priors for prior in line), strict=True))
+
+
+def test_an_answer_ends_where_its_value_does() -> None:
+    page = """
+    The exhibition moves to Jena in March and then costs € 3275.82 including labour
+    The pump may run for 68 minutes at most without any water in it
+    """
+    ends = _ends(page, "To which city does the exhibition move?")
+    assert ends["Jena"] > 0.7 > 0.2 > ends["in"]
+    assert ends["€"] < 0.2 < ends["3275.82"]
+    assert ends["68"] < 0.2 < 0.7 < ends["minutes"]
+
+
+def test_a_line_that_announces_the_next_one_is_no_end() -> None:
+    ends = _ends("Address   Orchard Way 94,\n          Coimbra", "What is the address?")
+    assert ends["94,"] < 0.2 < 0.7 < ends["Coimbra"]
