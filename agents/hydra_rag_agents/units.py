@@ -21,8 +21,6 @@ _LEGAL = (
     r"GmbH|AG|KG|SE|Ltd|LLC|LLP|Inc|Corp|Co|plc|PLC|S\.?A|SARL|S\.?r\.?l|S\.?p\.?A|B\.?V|N\.?V"
     r"|AB|AS|A/S|Oyj?"
 )
-    r"GmbH|AG|KG|SE|Ltd|LLC|LLP|Inc|Corp|Co|plc|PLC|S\.?A|SARL|S\.?r\.?l|S\.?p\.?A|B\.?V|N\.?V|AB|AS|A/S|Oyj?"
-)
 _BEFORE = re.compile(rf"[(]?(?:{_CURRENCY})\.?")
 _AFTER = re.compile(rf"(?:{_CURRENCY}|{_UNIT})[.,;:)]*")
 _FORM = re.compile(rf"(?:{_LEGAL})[.,;:)]*")
