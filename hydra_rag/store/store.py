@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from sqlalchemy import Engine, inspect, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.orm import Session
 
 from hydra_rag.errors import CorruptionError, StoreError, UsageError
@@ -150,5 +150,6 @@ class Store:
 def _askable() -> Iterator[None]:
     try:
         yield
-    except (OverflowError, UnicodeEncodeError) as error:
-        raise UsageError(f"There is nothing like that in a store ({error}): correct the value.") from error
+    except (OverflowError, UnicodeEncodeError, DataError) as error:
+        why = getattr(error, "orig", error)
+        raise UsageError(f"There is nothing like that in a store ({why}): correct the value.") from error

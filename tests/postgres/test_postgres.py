@@ -20,6 +20,7 @@ from hydra_rag_indexing import jobs
 from hydra_rag_indexing.backup import backup
 from hydra_rag_indexing.collection import Collection
 from hydra_rag_indexing.lease import WriteLease
+from hydra_rag_indexing.search import Filters
 from tests.indexing import library
 from tests.indexing.conftest import QUICK
 
@@ -73,6 +74,13 @@ def test_finds_the_pages_that_sqlite_finds(store: Store, tmp_path: Path) -> None
             assert found(here, query) == found(there, query), query
             answered += bool(found(here, query))
         assert answered >= 14
+        last = here.documents()[-1].document_id
+        many = Filters(documents=[*map(str, range(70_000)), last], pages=(1, 10**30))
+        for mode in ("visual", "text", "hybrid"):
+            assert {h.document_id for h in here.search("total café", mode=mode, filters=many)} == {last}
+        for unknown, page in ((last, 10**30), (last, 2**40), ("a\x00", 1), ("\ud800", 1)):
+            with pytest.raises(UsageError, match="nothing like that"):
+                here.page(unknown, page)
         for mode in ("visual", "hybrid"):
             ours, theirs = (h.search("invoice total", k=6, mode=mode) for h in (here, there))
             assert {(h.document, h.page) for h in ours} == {(h.document, h.page) for h in theirs}
