@@ -41,6 +41,8 @@ __all__ = [
 
 #: Crops are never drawn smaller than this part of the stored size.
 _LEAST = 0.75
+#: An item in a picture of many is more than the line that was looked for: as parts of the picture.
+_ITEM = (0.3, 0.15)
 
 
 def look(
@@ -66,9 +68,10 @@ def look(
         found = with_answers(with_words(found, named, turn.asked, *image.size), places, *image.size)
     spots = []
     for region in propose(found, *image.size, words=words):
-        share = region.box.area / (image.width * image.height)
-        zoom = _zoom(library, reader, page, region.box, image.size, words)
-        spots.append(Spot(region.box, region.mass, share, region.mass / share, zoom))
+        box = _grown(region.box, _ITEM, image.size) if page is None and words else region.box
+        share = box.area / (image.width * image.height)
+        zoom = _zoom(library, reader, page, box, image.size, words)
+        spots.append(Spot(box, region.mass, share, region.mass / share, zoom))
     return Look(page, tuple(spots), found.entropy, _detail(found, image))
 
 
@@ -118,9 +121,12 @@ def _detail(found: SaliencyMap, image: Image.Image) -> dict[str, object]:
 
 def frame(profile: ReaderProfile, box: Box, size: tuple[int, int]) -> Box:
     """``box`` with the surroundings that a crop shown alone needs; as it is beside its page."""
-    if profile.beside:
-        return box.clip(*size)
-    width, height = (round(part * side) for part, side in zip(profile.context, size, strict=True))
+    return box.clip(*size) if profile.beside else _grown(box, profile.context, size)
+
+
+def _grown(box: Box, least: tuple[float, float], size: tuple[int, int]) -> Box:
+    """``box`` with its surroundings, at least so large as parts of ``size``."""
+    width, height = (round(part * side) for part, side in zip(least, size, strict=True))
     grown = box.pad(max(0, width - box.width) // 2, max(0, height - box.height) // 2)
     # At the page's edge the frame moves inwards instead of losing a part of itself.
     dx = max(0, -grown.left) - max(0, grown.right - size[0])

@@ -15,6 +15,7 @@ from hydra_rag.geometry import Box
 from hydra_rag.values import Word
 from hydra_rag_agents.closer import CloserLibrary, on_page, replace_words
 from hydra_rag_agents.events import Event, step_of
+from hydra_rag_agents.looking import look, look_tokens
 from hydra_rag_agents.loop import run
 from hydra_rag_agents.state import Answer, AskSettings, Budget, PageId, ReaderProfile, Step, Turn
 from hydra_rag_agents.testing import FakePage, MemoryLibrary, ScriptedReader, words_of
@@ -156,3 +157,23 @@ def test_a_place_that_was_read_again_is_certain() -> None:
     library.reread(PAGE, Box(0, 0, 600, 200), [Word("Total", here)])
     assert [library.read_by_model(PAGE, box) for box in (here, there, None)] == [False, True, True]
     assert [word.text for word in library.words(PAGE)] == ["Total"]
+
+
+def test_the_look_at_an_own_image_is_held_against_the_words_in_it() -> None:
+    made = reader()
+    picture = Image.new("RGB", SIZE, "white")
+    items = [("Name Ada", 100, 100), ("Total 41.00", 700, 1200)]
+    words = [w for text, left, top in items for w in words_of(text, left=left, top=top)]
+    made.reads = lambda image: words
+    pages = MemoryLibrary({PAGE: FakePage(GLANCED, 1.0, SIZE, read=True)})
+    turn = Turn(QUESTION, AskSettings(), image=picture)
+    found = look(pages, made, turn, None)
+    box = found.spots[0].box
+    assert all(box.intersect(w.box) == w.box for w in words[2:])
+    assert not any(box.intersect(w.box).area for w in words[:2])
+    assert box.width >= 0.29 * SIZE[0]
+    assert box.clip(*SIZE) == box
+    assert look_tokens(made, turn, None) >= made.look_tokens(QUESTION) + made.profile.image_tokens
+    events = list(run(pages, made, turn))
+    search = next(s for s in map(step_of, events) if s is not None and s.action == "search")
+    assert search.detail["crops"] == [list(box)]
