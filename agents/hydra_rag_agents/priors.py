@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from hydra_rag.lines import Line
+from hydra_rag.values import Word
 from hydra_rag_agents.answer_form import wants_digits, wants_name
 from hydra_rag_agents.matching import nearness
-from hydra_rag_agents.places import word_support
+from hydra_rag_agents.named import names_support
+from hydra_rag_agents.places import WordSupport, word_support
 from hydra_rag_agents.text_context import content_tokens, said
-from hydra_rag_agents.units import torn
+from hydra_rag_agents.units import ties
 
 __all__ = ["WordPrior", "line_priors"]
 
@@ -29,7 +31,7 @@ _LEAST_NEAR = 0.25
 _CLOSES, _GOES_ON, _OPEN = 0.8, 0.3, 0.5
 _STOPS = ".!?;"
 #: An answer hardly ends where something is announced, nor between words that belong together.
-_DANGLING, _BROKEN, _TORN = ",+&", "-–/", 0.1
+_DANGLING, _BROKEN, _TORN = ",+&", "-–/", 0.02
 
 
 class WordPrior(NamedTuple):
@@ -52,11 +54,13 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
     asked = set(content_tokens(question))
     support = word_support([word for line in lines for word in line.words], question)
     digits, name = wants_digits(question), wants_name(question)
+    named = names_support(lines, question)
     found: list[tuple[WordPrior, ...]] = []
     for line in chosen:
         index = lines.index(line)
         near = [nearness(lines, index, (word,), question) for word in line.words]
         most = max([_LEAST_NEAR, *near])
+        tied = _ties(line, support)
         priors: list[WordPrior] = []
         for number, word in enumerate(line.words):
             told = support[word]
@@ -74,9 +78,7 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
             soon = "".join(w.text for w in line.words[number : number + 3])
             if digits and not any(c.isdigit() for c in soon):
                 likely *= _MISFORMED
-            before = line.words[number - 1].text if number else ""
-            after = line.words[number + 1].text if number + 1 < len(line.words) else ""
-            if torn(before, word.text):
+            if number and tied[number - 1]:
                 likely *= _HARDLY
             if name and (any(c.isdigit() for c in word.text) or word.text[:1].islower()):
                 likely *= _MISFORMED
@@ -84,18 +86,29 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
             pieces = len(word.text.split())
             until = [_OPEN if told.prose else _GOES_ON] * (pieces - 1)
             until.append(_CLOSES if closes else _OPEN if told.prose else _GOES_ON)
-            if told.prose and after.casefold() in _JOINING and word.text.casefold() not in _JOINING:
+            after = line.words[number + 1].text if number + 1 < len(line.words) else ""
+            if told.prose and not told.ends and after.casefold() in _JOINING:
                 until[-1] = max(until[-1], _CLOSES)
-            if _goes_on(word.text, after, prose=told.prose):
+            if tied[number] or _goes_on(word.text, prose=told.prose):
                 until[-1] = _TORN
-            supports = likely * math.sqrt(told.best)
+            supports = likely * math.sqrt(told.best) * named
             priors += [WordPrior(likely, end, supports) for end in until]
         found.append(tuple(priors))
     return found
 
 
-def _goes_on(word: str, after: str, *, prose: bool) -> bool:
-    """Whether no answer ends with ``word``, which ``after`` follows in its line."""
-    if word.casefold() in _JOINING or word[-1:] in _BROKEN or torn(word, after):
+def _ties(line: Line, support: Mapping[Word, WordSupport]) -> list[bool]:
+    """Whether each word belongs to the next one of its cell."""
+    cells: list[list[str]] = [[]]
+    for word in line.words:
+        cells[-1].append(word.text)
+        if support[word].ends:
+            cells.append([])
+    return [tied for cell in cells for tied in ties(cell)]
+
+
+def _goes_on(word: str, *, prose: bool) -> bool:
+    """Whether no answer ends with ``word``, whatever follows it."""
+    if word.casefold() in _JOINING or word[-1:] in _BROKEN:
         return True
     return not prose and word[-1:] in _DANGLING

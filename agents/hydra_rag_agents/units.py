@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 
-__all__ = ["torn"]
+__all__ = ["is_amount", "ties", "torn"]
 
 _CURRENCY = (
     r"[$€£¥₹]|zł|Kč|kr|Fr|EUR|USD|CHF|GBP|JPY|SEK|NOK|DKK|PLN|CZK|HUF|CAD|AUD|NZD|INR|CNY|BRL|euros?|dollars?"
@@ -23,6 +25,7 @@ _LEGAL = (
 )
 _BEFORE = re.compile(rf"[(]?(?:{_CURRENCY})\.?")
 _AFTER = re.compile(rf"(?:{_CURRENCY}|{_UNIT})[.,;:)]*")
+_AMOUNT = re.compile(rf"(?<!\w)(?:{_CURRENCY})\.?\s?\d|\d\s?(?:%|(?:{_CURRENCY})(?!\w))")
 _FORM = re.compile(rf"(?:{_LEGAL})[.,;:)]*")
 
 
@@ -34,3 +37,15 @@ def torn(one: str, other: str) -> bool:
     if one[-1:].isdigit():
         return _AFTER.fullmatch(other) is not None
     return one[:1].isupper() and one[-1:].isalpha() and _FORM.fullmatch(other) is not None
+
+
+def ties(words: Sequence[str]) -> list[bool]:
+    """Whether each word of a cell belongs to the next one (:func:`torn`). A currency between two figures is
+    the second one's: ``2.804 EUR 22.59`` holds two values."""
+    pairs = [torn(one, other) for one, other in itertools.pairwise(words)] + [False]
+    return [tied and not later for tied, later in zip(pairs, [*pairs[1:], False], strict=True)][: len(words)]
+
+
+def is_amount(text: str) -> bool:
+    """Whether there is a sum of money or a percentage in ``text``."""
+    return _AMOUNT.search(text) is not None

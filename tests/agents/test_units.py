@@ -6,7 +6,7 @@ import pytest
 
 from hydra_rag.lines import group_lines
 from hydra_rag_agents.priors import line_priors
-from hydra_rag_agents.units import torn
+from hydra_rag_agents.units import is_amount, ties, torn
 from tests.agents.test_places import words_of
 
 
@@ -21,8 +21,8 @@ def test_what_belongs_together(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("12", "apples"), ("Jena", "in"), ("7", "October"), ("EUR", "per"), ("the", "GmbH"), ("", ""), ("12", ""),
-     ("Room", "12"), ("12", "12"), ("kg", "12")],
+    [("12", "apples"), ("Jena", "in"), ("7", "October"), ("EUR", "per"), ("the", "GmbH"), ("", ""),
+     ("12", ""), ("Room", "12"), ("12", "12"), ("kg", "12")],
 )  # fmt: skip
 def test_what_does_not(one: str, other: str) -> None:
     assert not torn(one, other)
@@ -49,3 +49,29 @@ def test_an_answer_ends_where_its_value_does() -> None:
 def test_a_line_that_announces_the_next_one_is_no_end() -> None:
     ends = _ends("Address   Orchard Way 94,\n          Coimbra", "What is the address?")
     assert ends["94,"] < 0.2 < 0.7 < ends["Coimbra"]
+
+
+def test_cells_side_by_side_belong_apart() -> None:
+    page = "Item     Count   Price\nCable    12      USD 989.81"
+    lines = group_lines(words_of(page))
+    priors = line_priors(lines, lines, "What price does Cable have?")
+    (cable, count, usd, figure) = priors[1]
+    assert min(usd.begins, count.begins) > 0.9 > cable.begins
+    assert count.ends > 0.7
+    assert figure.begins < usd.begins
+
+
+def test_a_currency_between_two_figures_is_the_second_ones() -> None:
+    assert ties(["2.804", "USD", "22.593,35"]) == [False, True, False]
+    assert ties(["2.804", "USD", "open"]) == [True, False, False]
+    assert ties([]) == []
+
+
+@pytest.mark.parametrize("text", ["22.14 SEK", "€ 5", "CHF 3112.25", "9.6 %", "5$", "USD 1"])
+def test_amounts(text: str) -> None:
+    assert is_amount(text)
+
+
+@pytest.mark.parametrize("text", ["Hall 35W", "Level 43A", "12 kg", "Gate 5", "SEKtor 7", "May 2001", ""])
+def test_what_is_no_amount(text: str) -> None:
+    assert not is_amount(text)
