@@ -20,8 +20,9 @@ def mount(app: FastAPI, services: Services) -> None:
         files,
         models,
         responses,
+        stored_responses,
         vector_stores,
     )
 
-    for part in (models, chat, responses, conversations, files, vector_stores, embeddings):
+    for part in (models, chat, responses, stored_responses, conversations, files, vector_stores, embeddings):
         app.include_router(part.router)

@@ -1,4 +1,4 @@
-"""Citations and hits in OpenAI's shapes."""
+"""Answers, citations and hits in OpenAI's shapes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Any
 
 from starlette.requests import Request
 
-from hydra_rag_agents.state import Citation
+from hydra_rag.store.records import Turn
+from hydra_rag_agents.state import Citation, Step
 from hydra_rag_api.server.services import Services
 
-__all__ = ["file_citations", "file_id", "page_url", "search_results", "ulid_of", "url_citations"]
+__all__ = [
+    "answer_items", "citations_of", "file_citations", "file_id", "message_item", "page_url", "search_item",
+    "ulid_of", "url_citations",
+]  # fmt: skip
 
 
 def file_id(document_id: str) -> str:
@@ -59,7 +63,12 @@ def file_citations(text: str, citations: Sequence[Citation]) -> list[dict[str, A
     ]
 
 
-def search_results(
+def citations_of(turn: Turn) -> list[Citation]:
+    """The citations of a stored turn."""
+    return [Citation(c.document_id, c.document, c.page, c.box, c.quote) for c in turn.citations]
+
+
+def _search_results(
     services: Services,
     request: Request,
     hits: Sequence[dict[str, Any]],
@@ -88,3 +97,43 @@ def search_results(
             }
         )
     return out
+
+
+def search_item(item_id: str, queries: Sequence[str], results: list[dict[str, Any]] | None) -> dict[str, Any]:
+    """An output item; ``results`` ``None`` while the search is under way."""
+    return {
+        "id": item_id,
+        "type": "file_search_call",
+        "status": "in_progress" if results is None else "completed",
+        "queries": list(queries),
+        "results": results,
+    }
+
+
+def message_item(item_id: str, text: str, annotations: list[dict[str, Any]]) -> dict[str, Any]:
+    part = {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
+    return {
+        "id": item_id,
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
+
+
+def answer_items(
+    services: Services,
+    request: Request,
+    search_id: str,
+    message_id: str,
+    text: str,
+    citations: Sequence[Citation],
+    steps: Sequence[Step],
+) -> list[dict[str, Any]]:
+    """The output of a response: what was searched and found, and the message with its citations."""
+    searches = [step.detail for step in steps if step.action == "search"]
+    hits = list(searches[-1].get("hits", ())) if searches else []
+    queries = [str(search.get("query", "")) for search in searches]
+    results = _search_results(services, request, hits, citations)
+    notes = file_citations(text, citations) + url_citations(services, request, text, citations)
+    return [search_item(search_id, queries, results), message_item(message_id, text, notes)]

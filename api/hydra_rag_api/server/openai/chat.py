@@ -22,7 +22,7 @@ from hydra_rag_api.server.errors import ApiError, api_error, problem_body
 from hydra_rag_api.server.openai.annotations import url_citations
 from hydra_rag_api.server.openai.messages import ChatMessage, Said, asked, model_messages, said
 from hydra_rag_api.server.openai.models import RAW, check_model
-from hydra_rag_api.server.openai.raw import Written, raw_stream
+from hydra_rag_api.server.openai.raw import MOST_NEW_TOKENS, Written, raw_options, raw_stream
 from hydra_rag_api.server.routes_ask import Asked, ask_events, ask_settings
 from hydra_rag_api.server.services import Services
 from hydra_rag_api.server.sse import SCHEMA, EventStream, event, until_disconnect
@@ -71,7 +71,7 @@ class ChatRequest(BaseModel):
     @property
     def new_tokens(self) -> int | None:
         wanted = self.max_completion_tokens or self.max_tokens
-        return None if wanted is None else min(wanted, 2048)
+        return None if wanted is None else min(wanted, MOST_NEW_TOKENS)
 
 
 @router.post(
@@ -115,9 +115,7 @@ class _Run:
         """The stream of what happens. Faults of the request raise here, before anything is sent."""
         body, services = self.body, self.services
         if body.model == RAW:
-            options: dict[str, Any] = {"max_new_tokens": body.new_tokens or 256}
-            if body.temperature:
-                options |= {"do_sample": True, "temperature": body.temperature, "top_p": body.top_p or 1.0}
+            options = raw_options(body.new_tokens, body.temperature, body.top_p)
             chat = model_messages(messages, services.settings)
             return raw_stream(services, self.place, self.engine, chat, body.seed, options)
         question, image, past = asked(messages, services.settings)

@@ -12,20 +12,16 @@ from hydra_rag.errors import NotFoundError
 from hydra_rag.store import chats
 from hydra_rag.store.records import ChatSession
 from hydra_rag_agents.facade import HydraRAG
-from hydra_rag_agents.state import Citation
 from hydra_rag_api.server.deps import ID, Engine
 from hydra_rag_api.server.errors import ApiError
-from hydra_rag_api.server.openai.annotations import file_citations, ulid_of
+from hydra_rag_api.server.openai.annotations import citations_of, file_citations, ulid_of
 from hydra_rag_api.server.openai.chat import Metadata
-from hydra_rag_api.server.openai.files import After, Order, page_of_list
+from hydra_rag_api.server.openai.files import OBJECT, After, Order, page_of_list
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/conversations", tags=["openai"])
 ConversationId = Annotated[str, Path(pattern=f"^conv_{ID.strip('^$')}$")]
-OBJECT: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"schema": {"type": "object"}}}}
-}
 
 
 class ConversationRequest(BaseModel):
@@ -88,8 +84,7 @@ def items(
         question = [{"type": "input_text", "text": turn.question}]
         out.append(_message(f"msg_{turn.turn_id}_q", "user", question))
         if turn.answer is not None:
-            cited = [Citation(c.document_id, c.document, c.page, c.box, c.quote) for c in turn.citations]
-            notes = file_citations(turn.answer, cited)
+            notes = file_citations(turn.answer, citations_of(turn))
             part = {"type": "output_text", "text": turn.answer, "annotations": notes, "logprobs": []}
             out.append(_message(f"msg_{turn.turn_id}", "assistant", [part]))
     return JSONResponse(page_of_list(out, limit, after, order))

@@ -11,7 +11,18 @@ from hydra_rag_api.server.admission import Place
 from hydra_rag_api.server.asking import stream_thread
 from hydra_rag_api.server.services import Services
 
-__all__ = ["Written", "raw_stream"]
+__all__ = ["MOST_NEW_TOKENS", "Written", "raw_options", "raw_stream"]
+
+#: The longest answer that a client may ask for.
+MOST_NEW_TOKENS = 2048
+
+
+def raw_options(new_tokens: int | None, temperature: float | None, top_p: float | None) -> dict[str, Any]:
+    """What a request says about the writing, in the model's words; greedy without a temperature."""
+    options: dict[str, Any] = {"max_new_tokens": new_tokens or 256}
+    if temperature:
+        options |= {"do_sample": True, "temperature": temperature, "top_p": top_p or 1.0}
+    return options
 
 
 def raw_stream(

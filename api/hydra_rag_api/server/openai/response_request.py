@@ -10,6 +10,7 @@ from hydra_rag_api.server.deps import ID, Bool, Int, Number, Text
 from hydra_rag_api.server.errors import ApiError
 from hydra_rag_api.server.openai.chat import Metadata
 from hydra_rag_api.server.openai.messages import InputItem, LongText, PassedItem
+from hydra_rag_api.server.openai.raw import MOST_NEW_TOKENS
 
 __all__ = ["ULID", "ResponsesRequest"]
 
@@ -61,6 +62,11 @@ class ResponsesRequest(BaseModel):
     max_output_tokens: Int | None = Field(None, ge=1, le=100_000)
     temperature: Number | None = Field(None, ge=0, le=2)
     top_p: Number | None = Field(None, gt=0, le=1)
+
+    @property
+    def new_tokens(self) -> int | None:
+        wanted = self.max_output_tokens
+        return None if wanted is None else min(wanted, MOST_NEW_TOKENS)
 
     @property
     def search(self) -> FileSearch | None:

@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
+from hydra_rag_api.server.openai.annotations import search_item
 from hydra_rag_api.server.openai.chat import pieces
 from hydra_rag_api.server.sse import event
 
-__all__ = ["Events", "message_item", "response_object", "search_item"]
-
-
-def search_item(item_id: str, queries: Sequence[str], results: list[dict[str, Any]] | None) -> dict[str, Any]:
-    return {
-        "id": item_id,
-        "type": "file_search_call",
-        "status": "completed",
-        "queries": list(queries),
-        "results": results,
-    }
-
-
-def message_item(item_id: str, text: str, annotations: list[dict[str, Any]]) -> dict[str, Any]:
-    part = {"type": "output_text", "text": text, "annotations": annotations, "logprobs": []}
-    return {
-        "id": item_id,
-        "type": "message",
-        "role": "assistant",
-        "status": "completed",
-        "content": [part],
-    }
+__all__ = ["Events", "response_object"]
 
 
 def response_object(
@@ -92,13 +72,7 @@ class Events:
         return event({"type": kind, "sequence_number": self._number, **fields}, kind)
 
     def search_begins(self, index: int, item_id: str) -> Iterator[bytes]:
-        item: dict[str, Any] = {
-            "id": item_id,
-            "type": "file_search_call",
-            "status": "in_progress",
-            "queries": [],
-            "results": None,
-        }
+        item = search_item(item_id, [], None)
         yield self.make("response.output_item.added", output_index=index, item=item)
         for state in ("in_progress", "searching"):
             yield self.make(f"response.file_search_call.{state}", output_index=index, item_id=item_id)

@@ -3,48 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from sqlalchemy import delete
 
-from hydra_rag.errors import NotFoundError
-from hydra_rag.store import chats
-from hydra_rag.store.chat_models import TurnRow
 from hydra_rag.store.ids import new_id
-from hydra_rag.store.records import Turn as StoredTurn
 from hydra_rag_agents.events import Started
 from hydra_rag_agents.facade import HydraRAG
 from hydra_rag_agents.history import pasts
 from hydra_rag_agents.memory import Past
-from hydra_rag_agents.state import Citation, Step
 from hydra_rag_api.server.admission import Place
 from hydra_rag_api.server.deps import Booked, Engine, Served
 from hydra_rag_api.server.errors import ApiError, api_error, problem_body
-from hydra_rag_api.server.openai.annotations import (
-    file_citations,
-    search_results,
-    ulid_of,
-    url_citations,
-)
-from hydra_rag_api.server.openai.files import OBJECT
+from hydra_rag_api.server.openai.annotations import answer_items, message_item, ulid_of
 from hydra_rag_api.server.openai.messages import Said, asked, messages_of, model_messages
 from hydra_rag_api.server.openai.models import RAW, check_model
-from hydra_rag_api.server.openai.raw import Written, raw_stream
-from hydra_rag_api.server.openai.response_request import ULID, ResponsesRequest
-from hydra_rag_api.server.openai.response_shape import Events, message_item, response_object, search_item
+from hydra_rag_api.server.openai.raw import Written, raw_options, raw_stream
+from hydra_rag_api.server.openai.response_request import ResponsesRequest
+from hydra_rag_api.server.openai.response_shape import Events, response_object
+from hydra_rag_api.server.openai.stored_responses import find_response
 from hydra_rag_api.server.routes_ask import Asked, ask_events, ask_settings
 from hydra_rag_api.server.services import Services
 from hydra_rag_api.server.sse import SCHEMA, EventStream, until_disconnect
 
-__all__ = ["ResponseId", "router"]
+__all__ = ["router"]
 
 router = APIRouter(prefix="/v1/responses", tags=["openai"])
-ResponseId = Annotated[str, Path(pattern=f"^resp_{ULID}$")]
 
 
 @router.post(
@@ -90,16 +78,14 @@ class _Run:
         body, services = self.body, self.services
         given = [Said("user", body.input)] if isinstance(body.input, str) else messages_of(body.input)
         if body.model == RAW:
-            options: dict[str, Any] = {"max_new_tokens": min(body.max_output_tokens or 256, 2048)}
-            if body.temperature:
-                options |= {"do_sample": True, "temperature": body.temperature, "top_p": body.top_p or 1.0}
+            options = raw_options(body.new_tokens, body.temperature, body.top_p)
             system = [Said("system", body.instructions)] if body.instructions else []
             chat = model_messages([*system, *given], services.settings)
             return raw_stream(services, self.place, self.engine, chat, None, options)
         question, image, said_now = asked(given, services.settings)
         session, before = self._before()
         changes = {
-            "max_new_tokens": None if body.max_output_tokens is None else min(body.max_output_tokens, 2048),
+            "max_new_tokens": body.new_tokens,
             "k": body.search.max_num_results if body.search is not None else None,
         }
         self.kept = body.store is not False
@@ -121,7 +107,7 @@ class _Run:
         if body.previous_response_id is not None and body.conversation is not None:
             raise ApiError(422, "invalid_request", "Give previous_response_id or conversation, not both.")
         if body.previous_response_id is not None:
-            turn = _find(self.engine, body.previous_response_id)
+            turn = find_response(self.engine, body.previous_response_id)
             turns = talk.turns(turn.session_id)
             until = next(i for i, known in enumerate(turns) if known.turn_id == turn.turn_id) + 1
             # Going on from an earlier turn begins a session of its own: one session is one thread.
@@ -198,7 +184,7 @@ class _Run:
         if self.body.model == RAW:
             return [message_item(self.message_id, written.text, [])]
         answer = seen.result.answer
-        return _items(
+        return answer_items(
             self.services, self.request, self.search_id, self.message_id,
             answer.text, answer.citations, seen.steps,
         )  # fmt: skip
@@ -240,58 +226,3 @@ class _Run:
             conversation=f"conv_{self.session}" if self.session else None,
             more=more,
         )
-
-
-def _items(
-    services: Services,
-    request: Request,
-    search_id: str,
-    message_id: str,
-    text: str,
-    citations: Sequence[Citation],
-    steps: Sequence[Step],
-) -> list[dict[str, Any]]:
-    searches = [step.detail for step in steps if step.action == "search"]
-    hits = list(searches[-1].get("hits", ())) if searches else []
-    queries = [str(search.get("query", "")) for search in searches]
-    results = search_results(services, request, hits, citations)
-    notes = file_citations(text, citations) + url_citations(services, request, text, citations)
-    return [search_item(search_id, queries, results), message_item(message_id, text, notes)]
-
-
-def _find(engine: HydraRAG, response_id: str) -> StoredTurn:
-    try:
-        return chats.get_turn(engine.store, engine.tenant, ulid_of(response_id))
-    except NotFoundError:
-        raise ApiError(404, "not_found", f"There is no response {response_id}.") from None
-
-
-@router.get("/{response_id}", summary="A stored response", responses=OBJECT)
-def show(services: Served, engine: Engine, request: Request, response_id: ResponseId) -> Response:
-    turn = _find(engine, response_id)
-    states = {"running": "in_progress", "interrupted": "cancelled", "failed": "failed"}
-    status = states.get(turn.status, "completed")
-    output: list[dict[str, Any]] = []
-    steps = [Step(step.action, step.detail) for step in turn.steps]
-    if status == "completed":
-        cited = [Citation(c.document_id, c.document, c.page, c.box, c.quote) for c in turn.citations]
-        output = _items(
-            services, request, f"fs_{turn.turn_id}", f"msg_{turn.turn_id}", turn.answer or "", cited, steps
-        )
-    seen = Asked()
-    seen.steps = steps
-    error = {"code": "server_error", "message": "The answer failed."} if status == "failed" else None
-    data = response_object(
-        response_id, int(turn.created.timestamp()), "hydra-rag", status=status, output=output,
-        usage=seen.usage(), error=error, conversation=f"conv_{turn.session_id}",
-    )  # fmt: skip
-    return JSONResponse(data)
-
-
-@router.delete("/{response_id}", summary="Delete a response", responses=OBJECT)
-def remove(engine: Engine, response_id: ResponseId) -> Response:
-    """The turn and its evidence; the rest of its session stays."""
-    turn = _find(engine, response_id)
-    with engine.store.write() as db:
-        db.execute(delete(TurnRow).where(TurnRow.tenant == engine.tenant, TurnRow.id == turn.turn_id))
-    return JSONResponse({"id": response_id, "object": "response", "deleted": True})
