@@ -20,17 +20,15 @@ from typing import TYPE_CHECKING, Any, TextIO
 from hydra_rag.errors import UsageError
 from hydra_rag.lines import Line, group_lines
 from hydra_rag.metrics import anls, edit_distance, exact_match, mean
-from hydra_rag_agents.actions import evidence_lines
 from hydra_rag_agents.eval_data import EvalPage, open_image, read_pages, read_queries
 from hydra_rag_agents.gate_eval import GateFigures
 from hydra_rag_agents.gaze_eval import GazeFigures
+from hydra_rag_agents.glancing import glance
 from hydra_rag_agents.looking import words_in
 from hydra_rag_agents.memo import MemoReader
-from hydra_rag_agents.prompts import READ_PROMPT, glance_prompt, says_not_found
+from hydra_rag_agents.prompts import READ_PROMPT, says_not_found
 from hydra_rag_agents.reader import ModelReader
 from hydra_rag_agents.retrieval_eval import retrieve
-from hydra_rag_agents.state import AskSettings, Turn
-from hydra_rag_agents.text_context import choose_lines
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -197,15 +195,9 @@ class _Answers:
         from hydra_rag.evidence import evidence_regions
 
         asked = page.questions[index]
-        profile = reader.profile
-        text = choose_lines(page.words, asked.question, profile.text_chars) if text_layer else ""
-        prompt = glance_prompt(profile, Turn(asked.question, AskSettings()), [(page.image, text)])
-        lines = evidence_lines(profile, [page.words], asked.question) if text_layer else ()
-        reading = reader.read([image], prompt, max_new_tokens=profile.max_new_tokens, seed=0, evidence=lines)
-        for _ in reading:
-            pass
-        result = reading.result
-        refused = says_not_found(result.text) or result.confidence < profile.threshold_for(text_layer)
+        words = page.words if text_layer else ()
+        result = glance(reader, image, words, asked.question, name=page.image).result
+        refused = says_not_found(result.text) or result.confidence < reader.profile.threshold_for(text_layer)
         regions = evidence_regions(reader.embed(f"{asked.question} {result.text}"), vectors, top=1)
         record = {
             "kind": "answer",

@@ -12,18 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from hydra_rag.errors import UsageError
 from hydra_rag.metrics import mean
-from hydra_rag_agents.actions import answer_places, evidence_lines
 from hydra_rag_agents.eval_data import EvalPage, EvalQuestion, open_image, read_pages
-from hydra_rag_agents.prompts import glance_prompt
+from hydra_rag_agents.glancing import glance
 from hydra_rag_agents.reader import ModelReader, model_profile
-from hydra_rag_agents.state import AskSettings, Turn
-from hydra_rag_agents.text_context import choose_lines
 from hydra_rag_agents.word_map import likened, with_answers, with_words
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from hydra_rag.geometry import Box
     from hydra_rag.model import HydraModel
     from hydra_rag.saliency.calibrate import Sample
     from hydra_rag.saliency.calibration import Calibration
@@ -83,7 +79,8 @@ class GazeFigures:
         )
         named = likened(words, asked.question) if read else words
         found = with_words(found, named, asked.question, *image.size)
-        found = with_answers(found, scored_places(self._reader, words, asked.question), *image.size)
+        places = glance(self._reader, image, words, asked.question, name=page.image).places if words else ()
+        found = with_answers(found, places, *image.size)
         chosen = [region.box for region in propose(found, *image.size)]
         self._scores.append(map_scores(found, truth, *image.size) | box_scores(chosen, truth, *image.size))
         return {
@@ -105,21 +102,6 @@ class GazeFigures:
         for mode in ("never", "always", "auto"):
             part |= {f"exact_match_{mode}": None, f"tokens_{mode}": None}
         return {**part, **(gates or {}), "n": len(self._scores)}
-
-
-def scored_places(reader: Reader, words: Sequence[Word], question: str) -> tuple[tuple[Box, float], ...]:
-    """The words that may be the answer, with their likelihood, as a glance at a page with ``words`` scores
-    them; none for a model that does not choose among words."""
-    profile = reader.profile
-    lines = evidence_lines(profile, [words], question)
-    if not lines:
-        return ()
-    texts = [("page", choose_lines(words, question, profile.text_chars))]
-    prompt = glance_prompt(profile, Turn(question, AskSettings()), texts)
-    reading = reader.read((), prompt, max_new_tokens=profile.max_new_tokens, seed=0, evidence=lines)
-    for _ in reading:
-        pass
-    return answer_places(lines, reading.result)
 
 
 def gaze_targets(folder: Path, limit: int | None = None) -> list[tuple[EvalPage, EvalQuestion]]:
@@ -184,7 +166,7 @@ def gaze_table(
         image = open_image(folder, page.image)
         truth = _inside(asked, image.size)
         words = model.read_pages([image])[0] if reads else []
-        places = scored_places(reader, words, asked.question)
+        places = glance(reader, image, words, asked.question).places if reads else ()
         signals = record(model, [image], asked.question, needs, calibration=known, image_tokens=image_tokens)[
             0
         ][0]

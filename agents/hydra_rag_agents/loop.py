@@ -7,6 +7,7 @@ generator closes the model's stream at once. Nothing is yielded while cleaning u
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
@@ -26,6 +27,7 @@ from hydra_rag_agents.ports import Library, Reader
 from hydra_rag_agents.state import Budget, Cost, PageId, Turn
 from hydra_rag_agents.steps import NOT_FOUND_ANSWER
 from hydra_rag_agents.timing import Deadline
+from hydra_rag_agents.word_map import guessed_places
 
 __all__ = ["NOT_FOUND_ANSWER", "run"]
 
@@ -168,6 +170,9 @@ class _Run:
             reading.close()
         draft, used = drafted(reading, prepared, seen)
         self._spend(used)
+        if not draft.found and self.view.gate.min_gain <= draft.gain < math.inf:
+            words = self.library.words(draft.pages[0])
+            draft = replace(draft, places=guessed_places(words, self.turn.search_text) or draft.places)
         self.view = replace(self.view, drafts=(*self.view.drafts, draft))
         step = steps.read_step(prepared, draft, reading.result, texts, seen)
         yield Glanced(step, draft.pages, draft.text, draft.confidence)

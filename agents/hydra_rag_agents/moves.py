@@ -80,7 +80,8 @@ class Draft:
     """What the model wrote about ``pages``, or about ``boxes`` of its one page. ``found`` is False where it
     said "not found". ``reread``: the parts of the page round the boxes that were read again before it chose
     among all words of the page. ``gain``: how many times larger a closer look would show those. ``places``:
-    words of its one page that may be the answer, and how likely (the best 1), also where it is refused."""
+    words of its one page that may be the answer, and how likely (the best 1), also where it said "not found".
+    """
 
     pages: tuple[PageId, ...]
     text: str

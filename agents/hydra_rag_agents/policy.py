@@ -114,6 +114,8 @@ def _gaze(view: View) -> Action | None:
             continue
         if (larger := _read_larger(view, page, gazes)) is not None:
             return larger
+        if not first and any(d.places for d in view.drafts if d.pages == (page,)):
+            continue  # all places that came near to being the answer have been read
         look = view.look_at(page)
         if look is None:
             looking = LookAt(page)
@@ -135,9 +137,9 @@ def _read_larger(view: View, page: PageId, gazes: list[Draft]) -> Gaze | None:
     """Where the model chose among words that were read small, the places that it chose are read larger first:
     the answer's own, or those that came near to being it."""
     chosen = [j.region for j in view.judgements if j.page == page and _small(view, j.gain)]
-    near = [d.places for d in view.drafts[-1:] if d.pages == (page,) and not d.found and _small(view, d.gain)]
-    ranked = [box for places in near for box, _ in sorted(places, key=lambda p: -p[1])]
-    for box in (*chosen, *ranked):
+    last = [draft for draft in view.drafts if draft.pages == (page,)][-1:]
+    near = [place for d in last if not d.found and _small(view, d.gain) for place in d.places]
+    for box in (*chosen, *(box for box, _ in sorted(near, key=lambda place: -place[1]))):
         if box is not None and not any(d.visited(page, box) for d in gazes):
             action = Gaze(page, (box,))
             if action not in view.refused:

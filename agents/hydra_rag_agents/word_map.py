@@ -9,7 +9,7 @@ where the answer would be read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -22,10 +22,12 @@ from hydra_rag_agents.matching import squeeze
 from hydra_rag_agents.priors import line_priors
 from hydra_rag_agents.text_context import content_tokens, said
 
-__all__ = ["likened", "with_answers", "with_words", "word_strengths"]
+__all__ = ["guessed_places", "likened", "with_answers", "with_words", "word_strengths"]
 
 #: Exponent of the attention, chosen on pages of other programs than ours.
 ATTENTION = 0.25
+#: Places that are kept of a guess.
+_PLACES = 24
 #: Letters that a word has at least, and its similarity to the word that it is taken for.
 _GUESSED, _ALIKE = 4, 0.6
 #: Weight of where the answer would be read, against the peak of the rest.
@@ -81,12 +83,25 @@ def with_answers(
 def word_strengths(grid: Grid, words: Sequence[Word], question: str, width: int, height: int) -> FloatArray:
     """float32 [cells]: the strongest support of a word in each cell, times the share of it that it covers."""
     plane = _Plane(grid, width, height)
+    for box, support in _supports(words, question):
+        plane.raise_to(box, support)
+    return plane.values.reshape(-1)
+
+
+def guessed_places(words: Sequence[Word], question: str) -> tuple[tuple[Box, float], ...]:
+    """Where the answer may stand among ``words`` that were read badly, by the layout alone, as
+    :attr:`hydra_rag_agents.moves.Draft.places` has it; the likeliest first."""
+    found = sorted(_supports(likened(words, question), question), key=lambda place: -place[1])[:_PLACES]
+    return tuple((box, support / found[0][1]) for box, support in found if support > 0.0)
+
+
+def _supports(words: Sequence[Word], question: str) -> Iterator[tuple[Box, float]]:
+    """How much the layout supports an answer that begins with each word."""
     lines = group_lines(words)
     for line, priors in zip(lines, line_priors(lines, lines, question), strict=True):
         pieces = iter(priors)
         for word in line.words:
-            plane.raise_to(word.box, max((next(pieces).supports for _ in word.text.split()), default=0.0))
-    return plane.values.reshape(-1)
+            yield word.box, max((next(pieces).supports for _ in word.text.split()), default=0.0)
 
 
 class _Plane:

@@ -28,13 +28,13 @@ QUESTION = "What is the total?"
 SMALL, LARGE = 40, 20
 
 
-def reader(text_px: int = SMALL, printed: str = PRINTED) -> ScriptedReader:
+def reader(text_px: int = SMALL, known: Sequence[str] = ("Total", "Tctal")) -> ScriptedReader:
     """Answers with what stands beside "Total" in its prompt, and reads the top of the page in every crop."""
 
     def script(images: Sequence[Image.Image], text: str) -> tuple[str, float]:
         for line in text.split("\n"):
             name, _, value = line.replace("\t", " ").partition(" ")
-            if name in ("Total", "Tctal"):
+            if name in known:
                 return value, 0.9
         return "not found", 0.9
 
@@ -43,7 +43,7 @@ def reader(text_px: int = SMALL, printed: str = PRINTED) -> ScriptedReader:
     )
     made = ScriptedReader(script, profile)
     made.reads = lambda image: [
-        Word(w.text, w.box.scale(image.width / SIZE[0], image.width / SIZE[0])) for w in words_of(printed)
+        Word(w.text, w.box.scale(image.width / SIZE[0], image.width / SIZE[0])) for w in words_of(PRINTED)
     ]
     made.gate = replace(made.gate, min_gain=2.0)
     return made
@@ -91,7 +91,15 @@ def test_always_reads_once_also_where_print_is_large() -> None:
     assert answer.text == "41.00"
 
 
-def test_nothing_found_at_a_glance_leads_to_a_look_and_a_gaze() -> None:
+def test_a_label_that_was_misread_is_guessed_and_read_larger() -> None:
+    made = reader(known=["Total"])
+    _, answer, steps = play(made)
+    assert [s.detail["text"] for s in steps if s.action == "glance"] == ["not found"]
+    assert answer.text == "41.00"
+    assert made.looks == 0
+
+
+def test_where_nothing_can_be_guessed_the_model_looks_before_it_gazes() -> None:
     made = reader()
     pages = MemoryLibrary({PAGE: FakePage("Nmae Ada\nIbto 4l.OO", 1.0, SIZE, read=True)})
     made.gaze_at = lambda image, question: [float(i == 0) for i in range(16 * 12)]

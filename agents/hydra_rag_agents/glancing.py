@@ -1,0 +1,44 @@
+"""One page, one question, as the first glance of ``ask`` puts it; for evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from hydra_rag.geometry import Box
+from hydra_rag.values import GenerationResult, Word
+from hydra_rag_agents.actions import answer_places, evidence_lines
+from hydra_rag_agents.ports import Reader
+from hydra_rag_agents.prompts import glance_prompt
+from hydra_rag_agents.state import AskSettings, Turn
+from hydra_rag_agents.text_context import choose_lines
+from hydra_rag_agents.wording import in_page_words
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+__all__ = ["Glanced", "glance"]
+
+
+class Glanced(NamedTuple):
+    """``places``: words that may be the answer, with their likelihood; none for a model that does not choose
+    among words."""
+
+    result: GenerationResult
+    places: tuple[tuple[Box, float], ...]
+
+
+def glance(
+    reader: Reader, image: Image.Image, words: Sequence[Word], question: str, *, name: str = "page"
+) -> Glanced:
+    """``words``: what the model is told of the page beside its picture, or instead; may be none."""
+    profile = reader.profile
+    if profile.style == "nano" and words:
+        question = in_page_words(question, words)
+    text = choose_lines(words, question, profile.text_chars) if words else ""
+    prompt = glance_prompt(profile, Turn(question, AskSettings()), [(name, text)])
+    lines = evidence_lines(profile, [words], question)
+    reading = reader.read([image], prompt, max_new_tokens=profile.max_new_tokens, seed=0, evidence=lines)
+    for _ in reading:
+        pass
+    return Glanced(reading.result, answer_places(lines, reading.result))
