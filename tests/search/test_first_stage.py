@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hydra_rag_indexing import MultiVectorIndex
 from hydra_rag_indexing.page_lists import PageLists
 from hydra_rag_indexing.postings import Lists
 from hydra_rag_indexing.probe import Probe, quantised
@@ -232,25 +231,6 @@ def test_training_is_repeatable(tmp_path: Path, small: None) -> None:
     a, b = PageLists.train(table), PageLists.train(table)
     assert np.array_equal(a.probe.codes, b.probe.codes)
     assert np.array_equal(a.lists.pages, b.lists.pages)
-
-
-def test_items_that_come_while_it_is_built_do_not_undo_it(
-    tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pages, build = made_pages(PAGES + 1), VectorIndex.optimize
-    with MultiVectorIndex(tmp_path, DIM) as index:
-        index.add(list(range(PAGES)), pages[:PAGES])
-
-        def meanwhile(snapshot: VectorIndex) -> VectorIndex:
-            made = build(snapshot)
-            index.add(["late"], pages[PAGES:])
-            assert len(index) == PAGES + 1
-            return made
-
-        monkeypatch.setattr(VectorIndex, "optimize", meanwhile)
-        index.optimize()
-        assert index._current()[0].stage_bytes > 0
-        assert index.search(pages[PAGES].astype(np.float32), 1)[0][0] == "late"
 
 
 def test_lists_hold_each_pair_once() -> None:
