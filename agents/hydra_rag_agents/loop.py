@@ -170,9 +170,9 @@ class _Run:
             reading.close()
         draft, used = drafted(reading, prepared, seen)
         self._spend(used)
-        if not draft.found and self.view.gate.min_gain <= draft.gain < math.inf:
+        if not draft.found and math.isfinite(draft.gain):
             words = self.library.words(draft.pages[0])
-            draft = replace(draft, places=guessed_places(words, self.turn.search_text) or draft.places)
+            draft = replace(draft, guesses=guessed_places(words, self.turn.search_text))
         self.view = replace(self.view, drafts=(*self.view.drafts, draft))
         step = steps.read_step(prepared, draft, reading.result, texts, seen)
         yield Glanced(step, draft.pages, draft.text, draft.confidence)

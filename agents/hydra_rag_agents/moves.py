@@ -80,8 +80,8 @@ class Draft:
     """What the model wrote about ``pages``, or about ``boxes`` of its one page. ``found`` is False where it
     said "not found". ``reread``: the parts of the page round the boxes that were read again before it chose
     among all words of the page. ``gain``: how many times larger a closer look would show those. ``places``:
-    words of its one page that may be the answer, and how likely (the best 1), also where it said "not found".
-    """
+    words of its one page that may be the answer, and how likely (the best 1), also where it said "not found";
+    ``guesses``: where the layout expects the answer then, the likeliest first."""
 
     pages: tuple[PageId, ...]
     text: str
@@ -91,6 +91,7 @@ class Draft:
     reread: tuple[Box, ...] = ()
     gain: float = math.inf
     places: tuple[tuple[Box, float], ...] = ()
+    guesses: tuple[Box, ...] = ()
 
     def visited(self, page: PageId, box: Box) -> bool:
         """Whether a place has been looked at already (inhibition of return)."""

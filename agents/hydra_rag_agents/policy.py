@@ -114,8 +114,6 @@ def _gaze(view: View) -> Action | None:
             continue
         if (larger := _read_larger(view, page, gazes)) is not None:
             return larger
-        if not first and any(d.places for d in view.drafts if d.pages == (page,)):
-            continue  # all places that came near to being the answer have been read
         look = view.look_at(page)
         if look is None:
             looking = LookAt(page)
@@ -134,12 +132,12 @@ def _gaze(view: View) -> Action | None:
 
 
 def _read_larger(view: View, page: PageId, gazes: list[Draft]) -> Gaze | None:
-    """Where the model chose among words that were read small, the places that it chose are read larger first:
-    the answer's own, or those that came near to being it."""
+    """Where the model chose among words that were read small, the place that it chose is read larger first.
+    Of a page that seemed to have no answer, those are where the layout expects one."""
     chosen = [j.region for j in view.judgements if j.page == page and _small(view, j.gain)]
     last = [draft for draft in view.drafts if draft.pages == (page,)][-1:]
-    near = [place for d in last if not d.found and _small(view, d.gain) for place in d.places]
-    for box in (*chosen, *(box for box, _ in sorted(near, key=lambda place: -place[1]))):
+    guessed = [box for draft in last if _small(view, draft.gain) for box in draft.guesses]
+    for box in (*chosen, *guessed):
         if box is not None and not any(d.visited(page, box) for d in gazes):
             action = Gaze(page, (box,))
             if action not in view.refused:

@@ -88,11 +88,10 @@ def word_strengths(grid: Grid, words: Sequence[Word], question: str, width: int,
     return plane.values.reshape(-1)
 
 
-def guessed_places(words: Sequence[Word], question: str) -> tuple[tuple[Box, float], ...]:
-    """Where the answer may stand among ``words`` that were read badly, by the layout alone, as
-    :attr:`hydra_rag_agents.moves.Draft.places` has it; the likeliest first."""
+def guessed_places(words: Sequence[Word], question: str) -> tuple[Box, ...]:
+    """The words where the layout expects the answer, if ``words`` were read badly; the likeliest first."""
     found = sorted(_supports(likened(words, question), question), key=lambda place: -place[1])[:_PLACES]
-    return tuple((box, support / found[0][1]) for box, support in found if support > 0.0)
+    return tuple(box for box, support in found if support > 0.0)
 
 
 def _supports(words: Sequence[Word], question: str) -> Iterator[tuple[Box, float]]:
