@@ -9,8 +9,9 @@ extra, which would read them outside of it, is left out where it is installed. C
 about a picture, with a pause between them, while a document is ingested. Reported: work per second (pages and
 answers of the whole run; higher is better) and the 99th percentile of a chat's first piece of text (lower is
 better), each as ours over theirs, over alternating rounds; and the same in seconds of the server's processor
-time, which a busy machine does not blur (the ingest keeps the server busy, so next to nothing of a chat's
-wait is idle).
+time, which a busy machine does not blur as much (the ingest keeps the server busy, so next to nothing of a
+chat's wait is idle). ``--together`` runs both at the same time, so that whatever else the machine does meets
+both alike; then only the figures in processor time count.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +37,8 @@ import httpx2
 from benchmarks.server_common import ServerProcess, data_uri, percentile, picture, pictures_pdf
 
 TARGETS = {"throughput": 1.0, "first_token_p99": 0.5}
+#: The same in processor time.
+CPU_TARGETS = {"work_per_cpu_second": 1.0, "first_token_cpu_p99": 0.5}
 
 
 class FairLock:
@@ -211,6 +215,19 @@ def measure(locked: bool, given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def rounds(given: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """What :func:`measure` finds, round by round."""
+    runs: dict[str, list[dict[str, Any]]] = {"ours": [], "lock": []}
+    with ThreadPoolExecutor(2 if given.together else 1) as pool:
+        for _ in range(given.rounds):
+            started = {kind: pool.submit(measure, kind == "lock", given) for kind in runs}
+            for kind, run in started.items():
+                runs[kind].append(run.result())
+                shown = {key: value for key, value in runs[kind][-1].items() if key != "firsts"}
+                print(kind, shown, file=sys.stderr)
+    return runs
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", default="nano")
@@ -222,16 +239,13 @@ def main() -> int:
         "--pause", type=float, default=1.0, help="mean seconds before a client's next question"
     )
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--together", action="store_true", help="both at once, for a busy machine")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--serve-locked", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.serve_locked is not None:
         return serve_locked(given.serve_locked, given.model)
-    runs: dict[str, list[dict[str, Any]]] = {"ours": [], "lock": []}
-    for _ in range(given.rounds):
-        for kind, found in runs.items():
-            found.append(measure(kind == "lock", given))
-            print(kind, {k: v for k, v in found[-1].items() if k != "firsts"}, file=sys.stderr)
+    runs = rounds(given)
     work = {kind: sum(run["work_per_second"] for run in found) for kind, found in runs.items()}
     firsts = {kind: [first for run in found for first in run.pop("firsts")] for kind, found in runs.items()}
     late, spent_late = (
@@ -245,10 +259,11 @@ def main() -> int:
     }
     spent = {kind: sum(run["cpu_seconds"] for run in found) for kind, found in runs.items()}
     ratios["work_per_cpu_second"] = round(spent["lock"] / spent["ours"], 3)
-    met = ratios["throughput"] >= TARGETS["throughput"]
-    met &= ratios["first_token_p99"] <= TARGETS["first_token_p99"]
+    targets = CPU_TARGETS if given.together else TARGETS
+    (more, least), (less, most) = targets.items()
+    met = ratios[more] >= least and ratios[less] <= most
     shown = {key: value for key, value in vars(given).items() if key not in ("out", "serve_locked")}
-    report = {"settings": shown, "ratios": ratios, "targets": TARGETS, "met": met, "runs": runs}
+    report = {"settings": shown, "ratios": ratios, "targets": targets, "met": met, "runs": runs}
     text = json.dumps(report, indent=1)
     print(text)
     if given.out is not None:
