@@ -39,11 +39,15 @@ _ABOVE, _BELOW = 0.2, 0.3
 _INK = 0.4
 #: Ink higher than so many patches is large print; its spaces are at least so many heights of it wide.
 _LARGE, _SPACE = 1.15, 0.3
-#: Differences of grey below this are paper.
-_FAINT = 16
+#: Differences of grey below this are paper. A column that differs in so much of its height is a rule.
+_FAINT, _RULED = 16, 0.7
 #: Of reads over the same ink: what another read of the same text is worth, what larger print is, and the
 #: power of the length, by which a whole word stands before its parts.
 _VOTE, _CLOSER, _LONGER = 0.8, 1.6, 0.25
+#: A word narrower than so many heights of it is short; how far from its ink it may stand, in heights.
+_SHORT, _SHIFT = 0.8, 0.3
+#: Letters and figures less high than this share of the page's usual height are no ink of their own.
+_SPECK, _MARKS = 0.4, frozenset("-–—_.,·•:~='\"`^°*")
 #: Intersection over union of two reads of one word; words are looked for in bands of so many pixels.
 _SAME_PLACE, _BAND = 0.5, 32
 #: Words that are less probable than this, by the geometric mean of their characters, are left out.
@@ -152,7 +156,7 @@ def _over_ink(grey: npt.NDArray[np.int16], left: float, right: float, middle: fl
     reach = _REACH * patch
     y0, y1 = max(0, round(middle - reach)), min(len(grey), round(middle + reach))
     plain = Box(x0, round(middle - patch / 2), x1, round(middle + patch / 2))
-    band = grey[y0:y1, x0:x1]
+    band = _unruled(grey[y0:y1, x0:x1])
     if not band.size:
         return plain
     contrast = band.max(1) - band.min(1)
@@ -173,6 +177,14 @@ def _over_ink(grey: npt.NDArray[np.int16], left: float, right: float, middle: fl
     return Box(x0, y0 + top, x1, y0 + bottom + 1)
 
 
+def _unruled(band: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+    """Without the columns that a vertical rule fills: letters are never that high."""
+    if not band.size:
+        return band
+    ruled = (np.abs(band - np.median(band)) >= _FAINT).mean(0) >= _RULED
+    return band if ruled.all() else band[:, ~ruled]
+
+
 def _em_box(ink: Box) -> Box:
     """With the room above and below that boxes of text layers have."""
     return Box(
@@ -184,6 +196,8 @@ def surest(reads: Sequence[Read]) -> list[Read]:
     """Without those that are hardly sure, and of reads over the same ink the surest: others of the same text
     speak for it, and so do larger print and its length, a little."""
     likely = [word for word in reads if word.score >= MIN_SCORE]
+    least = _SPECK * median([word.box.height for word in likely] or [0])
+    likely = [word for word in likely if word.box.height >= least or _MARKS.issuperset(word.text)]
     alike: dict[str, list[Read]] = {}
     for word in likely:
         alike.setdefault(word.text, []).append(word)
@@ -203,4 +217,14 @@ def surest(reads: Sequence[Read]) -> list[Read]:
 
 
 def _same_ink(one: Box, other: Box) -> bool:
-    return one.intersect(other).area > 0.5 * min(one.area, other.area)
+    """Whether two reads stand over the same ink. Where a short word stands is known to about a third of its
+    height."""
+    height = min(one.height, other.height)
+    if min(one.bottom, other.bottom) - max(one.top, other.top) <= 0.5 * height:
+        return False
+    narrow, wide = sorted((one, other), key=lambda box: box.width)
+    if min(one.right, other.right) - max(one.left, other.left) > 0.5 * narrow.width:
+        return True
+    middle = (narrow.left + narrow.right) / 2
+    room = _SHIFT * height
+    return narrow.width < _SHORT * height and wide.left - room < middle < wide.right + room

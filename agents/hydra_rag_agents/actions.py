@@ -18,6 +18,7 @@ from hydra_rag_agents.priors import line_priors
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
 from hydra_rag_agents.state import Candidate, Cost, PageId, ReaderProfile, Turn
 from hydra_rag_agents.text_context import relevant_lines
+from hydra_rag_agents.wording import reworded
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -121,6 +122,8 @@ def prepare(
     shown = {page: _words(library, page, () if beside or again else frames, blanked) for page in pages}
     names = {c.id: f"{c.document}, page {c.id.page}" for c in view.candidates or ()}
     share = profile.text_chars // max(1, len(pages)) if turn.settings.text_layer else 0
+    if profile.style == "nano" and len(pages) == 1 and share:
+        turn = reworded(turn, library.words(pages[0]))
     chosen = {page: relevant_lines(shown[page], turn.search_text, share) for page in pages}
     texts = [
         (names.get(page, f"page {page.page}"), "\n".join(line.cells for line in chosen[page]))

@@ -15,6 +15,7 @@ from hydra_rag.geometry import Box
 from hydra_rag_agents.matching import Match, find_answer
 from hydra_rag_agents.ports import Library, Reader
 from hydra_rag_agents.state import Candidate, Citation, PageId, Turn
+from hydra_rag_agents.wording import in_page_words
 
 __all__ = ["Evidence", "cite", "weigh"]
 
@@ -36,7 +37,7 @@ def weigh(
     ``within``: parts of the page that it was read from; what they show counts before the rest.
     """
     words = library.words(candidate.id)
-    matches = find_answer(words, turn.asked, answer)
+    matches = find_answer(words, in_page_words(turn.asked, words), answer)
     if not matches:
         return Evidence(candidate.id, bool(words), None)
     seen = [m for m in matches if any(m.box.intersect(box).area for box in within)]

@@ -10,6 +10,7 @@ of the folder by exact MaxSim, by the text search that stores use, and by both
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ PARTS = ("reading", "answers", "gaze", "retrieval")
 
 _MAX_LINES = 20  # lines read per page, evenly spread
 _GAP = 1.5  # a wider gap (in line heights) is another cell of a table, or another column
+_DOTS = re.compile(r"(?:\. ?){4,}(?<! )")
 _READ_TOKENS = 200
 Progress = Callable[[int, int], None]
 
@@ -147,6 +149,11 @@ def _spread(lines: list[Line]) -> list[Line]:
     return [lines[i * len(lines) // _MAX_LINES] for i in range(_MAX_LINES)]
 
 
+def _one_line(text: str) -> str:
+    """One space between words; a dotted line counts as three dots, however long it is."""
+    return _DOTS.sub("...", " ".join(text.split()))
+
+
 class _Reading:
     def __init__(self) -> None:
         self.wrong = self.total = self.lines = self.exact = 0
@@ -165,7 +172,7 @@ class _Reading:
         else:
             inside = sorted(words_in(own, (line.box,)), key=lambda word: word.box.left)
             found = " ".join(word.text for word in inside)
-        text, truth = " ".join(found.split()), " ".join(line.text.split())
+        text, truth = _one_line(found), _one_line(line.text)
         self.wrong += min(len(truth), edit_distance(text, truth))
         self.total += len(truth)
         self.lines += 1

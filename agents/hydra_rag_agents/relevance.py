@@ -17,6 +17,7 @@ from hydra_rag_agents.headline import ABOUT_PAGE
 from hydra_rag_agents.matching import Match
 from hydra_rag_agents.state import PageId
 from hydra_rag_agents.text_context import content_tokens, said
+from hydra_rag_agents.wording import in_page_words
 
 __all__ = ["Relevance"]
 
@@ -31,7 +32,7 @@ class Relevance:
     def __init__(self, question: str, pages: Mapping[PageId, Sequence[Word]]) -> None:
         self._question = question
         asked = set(content_tokens(question))
-        self._found = {page: _told(asked, words) for page, words in pages.items()}
+        self._found = {page: _told(question, asked, words) for page, words in pages.items()}
         seen = Counter(token for found in self._found.values() for token in found)
         # A word that every page has tells little; one that none has tells most, against all of them.
         self._worth = {token: math.log(1 + (len(pages) + 1) / (seen[token] + 1)) for token in asked}
@@ -46,5 +47,7 @@ class Relevance:
         return (_FLOOR + _PAGE * share + _NEAR * near) * form
 
 
-def _told(asked: set[str], words: Sequence[Word]) -> set[str]:
-    return {t for line in group_lines(words) for t in said(asked, content_tokens(line.text))}
+def _told(question: str, asked: set[str], words: Sequence[Word]) -> set[str]:
+    """Which words of the question the page says, in these or in its own words."""
+    found = {t for line in group_lines(words) for t in said(asked, content_tokens(line.text))}
+    return found | (asked - set(content_tokens(in_page_words(question, words))))

@@ -1,0 +1,178 @@
+"""The question in the page's own words: a small reader finds "Haulier" only where it is asked for.
+
+Large models know that a carrier is a haulier; one of a few million parameters looks words up. So where a page
+does not say a word of the question but says one that means the same on forms, letters and invoices, the
+question is put with that one. English only, and only what nearly always means the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+
+from hydra_rag.lines import group_lines
+from hydra_rag.values import Word
+from hydra_rag_agents.state import Turn
+from hydra_rag_agents.text_context import content_tokens, said
+
+__all__ = ["in_page_words", "reworded"]
+
+_GROUPS = """
+carrier, haulier, forwarder, courier, shipping company, transport company, freight company
+sender, shipper, consignor, dispatcher, sent by, shipped by
+recipient, consignee, receiver, addressee, receives, ship to, deliver to, delivered to
+packages, parcels, pieces, cartons, boxes, items
+heavy, weight, mass
+large, big, size, area, space
+living area, living space, floor area, floor space, usable area
+wide, width
+high, tall, height
+deep, depth
+fast, speed, velocity
+old, age
+far, distance
+expensive, price, cost, charge, fee, rate, fare, tariff
+total, sum, grand total, amount due, total due, balance due, total amount
+tax, vat, sales tax, gst
+discount, rebate, reduction
+phone, telephone, tel, mobile, phone number, telephone number
+email, e-mail, mail, email address, e-mail address
+website, web, url, homepage
+postcode, postal code, zip code, zip
+city, town, municipality
+company, firm, business, organisation, organization
+customer, client, buyer, purchaser
+vendor, supplier, seller, dealer
+manufacturer, maker, producer, made by
+employee, staff member, worker, colleague
+staff id, employee id, personnel number, employee number, staff number
+doctor, physician, practitioner, dr
+medicine, medication, drug
+teacher, lecturer, instructor, tutor, trainer, professor
+course, class, seminar, lesson
+student, pupil, participant, learner
+student id, matriculation number, student number
+score, grade, mark, result
+exam, examination, test
+start, begin, beginning, starts, commencement, start date
+end, finish, expiry, expiration, valid until, end date
+deadline, due date, payable by, pay by, due by
+arrival, check-in, arrive
+departure, check-out, depart, leaves
+booking, reservation, booking number, reservation number, confirmation
+hotel, property, accommodation
+vehicle, car, automobile
+odometer, mileage, kilometres, km reading
+licence plate, license plate, number plate, registration, plate
+technician, mechanic, engineer, serviced by
+inspection, next service, next check, maintenance
+landlord, lessor, owner
+tenant, lessee, renter
+rent, monthly rent
+manager, supervisor, head, leader, lead, director
+department, division, unit
+position, role, job title, occupation, profession
+place of work, workplace, site, office location
+salary, wage, pay, remuneration
+born, birth, date of birth, birthday, birthdate, dob
+quantity, qty, count
+part number, part no, article number, article no, item number, item no, order code, product code, sku
+serial number, serial no, s/n
+order number, order no, purchase order, po number
+invoice number, invoice no, bill number
+voltage, input voltage, supply voltage
+power, wattage, rated power
+temperature, temp
+volume, capacity
+warranty, guarantee
+revenue, sales, turnover
+profit, earnings
+growth, increase, rise
+decline, decrease, fall, drop
+inhabitants, population, residents
+founded, established, foundation
+venue, hall, location, takes place
+author, writer, written by
+subject, re, regarding, concerning
+issued, issued by, issuer
+"""
+_WORDS = re.compile(r"\w+")
+
+
+def in_page_words(question: str, words: Sequence[Word]) -> str:
+    """``question`` with every expression that the page (``words``) does not use replaced by one of the same
+    meaning that it does use; unchanged where there is none."""
+    lines = [content_tokens(line.text) for line in group_lines(words)]
+    if not lines:
+        return question
+    out, at = [], 0
+    for start, end, phrase in _expressions(question):
+        if start >= at and not _says(lines, phrase) and (other := _other(lines, phrase)):
+            out += [question[at:start], other]
+            at = end
+    return "".join([*out, question[at:]])
+
+
+def reworded(turn: Turn, words: Sequence[Word]) -> Turn:
+    """``turn`` with its question put :func:`in_page_words`, for the model and for the layout."""
+    asked, query = in_page_words(turn.asked, words), in_page_words(turn.search_text, words)
+    return replace(turn, prompt_question=asked, query=query)
+
+
+def _expressions(question: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
+    """(start, end, tokens) of the known expressions of a question, at each place the longest."""
+    places = [
+        (match.start(), match.end(), token)
+        for match in _WORDS.finditer(question)
+        for token in _content(match.group())
+    ]
+    known = _meanings()
+    for i, (start, _, _) in enumerate(places):
+        for length in range(min(_longest(), len(places) - i), 0, -1):
+            phrase = tuple(token for _, _, token in places[i : i + length])
+            if phrase in known:
+                yield start, places[i + length - 1][1], phrase
+                break
+
+
+def _content(word: str) -> list[str]:
+    """The token of a word; none for function words."""
+    found = content_tokens(f"{word} page")
+    return found[:-1]
+
+
+def _says(lines: Sequence[Sequence[str]], phrase: tuple[str, ...]) -> bool:
+    if len(phrase) == 1:
+        return any(said(phrase, line) for line in lines)
+    return any(_within(line, phrase) for line in lines)
+
+
+def _other(lines: Sequence[Sequence[str]], phrase: tuple[str, ...]) -> str | None:
+    """What the page says instead, as it is spelt in the table of meanings."""
+    for other, text in _meanings()[phrase]:
+        if any(_within(line, other) for line in lines):
+            return text
+    return None
+
+
+def _within(line: Sequence[str], phrase: tuple[str, ...]) -> bool:
+    return any(tuple(line[i : i + len(phrase)]) == phrase for i in range(len(line) - len(phrase) + 1))
+
+
+@cache
+def _meanings() -> dict[tuple[str, ...], list[tuple[tuple[str, ...], str]]]:
+    """By expression the others of its group, longer ones first."""
+    found: dict[tuple[str, ...], list[tuple[tuple[str, ...], str]]] = {}
+    for group in _GROUPS.strip().split("\n"):
+        phrases = [(tuple(content_tokens(text)), text) for text in group.split(", ")]
+        for phrase, _ in phrases:
+            others = [item for item in phrases if item[0] != phrase]
+            found.setdefault(phrase, []).extend(sorted(others, key=lambda item: -len(item[0])))
+    return found
+
+
+@cache
+def _longest() -> int:
+    return max(map(len, _meanings()))

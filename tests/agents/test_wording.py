@@ -1,0 +1,59 @@
+"""Questions put in a page's own words."""
+
+from __future__ import annotations
+
+import pytest
+
+from hydra_rag_agents.places import text_places
+from hydra_rag_agents.relevance import Relevance
+from hydra_rag_agents.state import AskSettings, PageId, Turn
+from hydra_rag_agents.text_context import content_tokens
+from hydra_rag_agents.wording import _GROUPS, in_page_words, reworded
+from tests.agents.test_places import words_of
+
+PARCEL = """
+Shipper       Copperfield Foods      Haulier       Lanternwood
+Pieces        60                     Departure     01/11/2019
+Gross weight  416.4 kg               Living space  80 m
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Who is the carrier?", "Who is the haulier?"),
+        ("How many packages are there?", "How many pieces are there?"),
+        ("When is the check-out?", "When is the departure?"),
+        ("How large is the living area?", "How space is the living space?"),
+        ("How heavy is the shipment?", "How weight is the shipment?"),
+        ("Who is the haulier?", "Who is the haulier?"),
+        ("What is the gross weight?", "What is the gross weight?"),
+        ("Who is the landlord?", "Who is the landlord?"),
+        ("", ""),
+    ],
+)
+def test_only_what_the_page_says_otherwise_is_said_otherwise(question: str, expected: str) -> None:
+    assert in_page_words(question, words_of(PARCEL)) == expected
+
+
+def test_without_words_nothing_changes() -> None:
+    assert in_page_words("Who is the carrier?", []) == "Who is the carrier?"
+
+
+def test_the_answer_is_found_and_counts() -> None:
+    words = words_of(PARCEL)
+    turn = reworded(Turn("Who is the carrier?", AskSettings()), words)
+    assert (turn.asked, turn.search_text) == ("Who is the haulier?", "Who is the haulier?")
+    box = text_places(words, turn.asked)[0][0]
+    assert "Lanternwood" in [w.text for w in words if box.intersect(w.box).area]
+    page = PageId("d", 1)
+    known = Relevance("Who is the carrier?", {page: words}).factor(page, None, "Lanternwood")
+    unknown = Relevance("Who is the landlord?", {page: words}).factor(page, None, "Lanternwood")
+    assert known > unknown
+
+
+def test_no_expression_stands_twice_in_a_group_or_is_empty() -> None:
+    for group in _GROUPS.strip().split("\n"):
+        phrases = [tuple(content_tokens(text)) for text in group.split(", ")]
+        assert all(phrases)
+        assert len(phrases) > 1
