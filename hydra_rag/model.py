@@ -224,8 +224,9 @@ class HydraModel:
         lane: Kind = "bulk",
     ) -> list[list[Word]]:
         """The words of page images in reading order, boxes in their pixels; the tower's pass of
-        :meth:`embed_pages` is used again. ``close``: read enlarged parts of them, too, which costs about
-        one pass more. ``lane``: ``"chat"`` where somebody waits for an answer.
+        :meth:`embed_pages` is used again. ``close``: read enlarged parts of them, too
+        (:mod:`hydra_rag.tiles`), which costs more than the first pass. ``lane``: ``"chat"`` where somebody
+        waits for an answer.
         Raises :class:`UnsupportedModelError` without a reading head."""
         prepare = partial(page_prompt, self.processor, self._view().spec, max_tokens=max_tokens)
         prompts = list(map(prepare, images))
