@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from typing import Any
@@ -15,8 +16,12 @@ _CPU, _GPU = "faiss-cpu", ("faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12", "fai
 
 
 def _installed() -> set[str]:
-    names = {(d.metadata["Name"] or "").lower().replace("_", "-") for d in metadata.distributions()}
-    return names & {_CPU, *_GPU}
+    found = set()
+    for name in (_CPU, *_GPU):
+        with suppress(metadata.PackageNotFoundError):
+            metadata.distribution(name)
+            found.add(name)
+    return found
 
 
 @cache

@@ -63,17 +63,12 @@ class Snapshots:
                 return self._index
         return None
 
-    def optimize(self, *, force: bool = False) -> VectorIndex | None:
+    def optimize(self, *, force: bool = False) -> None:
         """Build or extend the first stage of the current snapshot and cache it; searches go on meanwhile."""
         index = self.current()
-        if index is None:
-            return None
-        with self._building:
-            built = index.optimize(force=force)
-        with self._lock:
-            if self._index is index:
-                self._index = built
-        return built
+        if index is not None:
+            with self._building:
+                self._build(index, force=force)
 
     def maintain(self) -> bool:
         """Build the first stage where searches would gain from it; returns whether one was built.
@@ -88,16 +83,19 @@ class Snapshots:
             if not self._building.acquire(blocking=False):
                 return False  # another thread is at it
             try:
-                built = index.optimize()
+                self._build(index)
             finally:
                 self._building.release()
-            with self._lock:
-                if self._index is index:
-                    self._index = built
         except (HydraError, OSError, MemoryError, RuntimeError) as error:
             log.warning("The search of %r was not made faster: %s", self._collection, error)
             return False
         return True
+
+    def _build(self, index: VectorIndex, *, force: bool = False) -> None:
+        built = index.optimize(force=force)
+        with self._lock:
+            if self._index is index:
+                self._index = built
 
     def check(self, fingerprint: str) -> None:
         """Raise :class:`FingerprintError` when the stored vectors are another model's."""

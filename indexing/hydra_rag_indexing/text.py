@@ -8,12 +8,11 @@ ranked by BM25 (SQLite) or cover density (PostgreSQL). Nothing in it is query sy
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import TypeVar
+from itertools import pairwise
 
 from sqlalchemy import BindParameter, TextClause, bindparam, text
 from sqlalchemy.orm import Session
@@ -34,7 +33,6 @@ _MAX_TEXT = 400_000  # characters of a page; a tsvector holds one megabyte
 _MAX_PHRASES = 64
 _MOST_DOCUMENTS = 10_000  # in one statement
 _WORD = re.compile(r"[^\W_]+")
-_T = TypeVar("_T")
 #: Longest first where one ends another.
 _ENDINGS = ("ations", "ation", "ings", "ing", "ments", "ment", "ies", "ied", "ers", "ern", "ens", "ed",
             "es", "er", "en", "em", "ly", "y", "e", "s")  # fmt: skip
@@ -83,9 +81,7 @@ def _phrases(chunks: Sequence[str]) -> list[list[str]]:
         words = _WORD.findall(normalize(chunk))
         cjk = [bool(_CJK.fullmatch(w)) for w in words]
         singles = [w for w, wide in zip(words, cjk, strict=True) if not wide]
-        pairs = [
-            (a, b) for (a, b), (x, y) in zip(_neighbours(words), _neighbours(cjk), strict=True) if x and y
-        ]
+        pairs = [(a, b) for (a, b), (x, y) in zip(pairwise(words), pairwise(cjk), strict=True) if x and y]
         if words and all(cjk) and len(words) == 1:
             singles = words
         found: list[tuple[str, ...]] = [(w,) for w in singles] + list(pairs)
@@ -109,10 +105,6 @@ def stem(word: str) -> str:
             double = len(rest) >= 5 and rest[-1] == rest[-2] and rest[-1] not in "aeiouls"
             return rest[:-1] if double else rest
     return word
-
-
-def _neighbours(items: Sequence[_T]) -> list[tuple[_T, _T]]:
-    return list(itertools.pairwise(items))
 
 
 def index_page_text(db: Session, page_key: int, tenant: str, value: str) -> None:
