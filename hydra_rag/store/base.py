@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, MetaData, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase
 
-__all__ = ["Base", "BigKey", "UtcDateTime", "now"]
+__all__ = ["Base", "BigKey", "UtcDateTime", "WrittenText", "now"]
 
 #: 64-bit keys; SQLite gives row ids only to columns declared INTEGER.
 BigKey = BigInteger().with_variant(Integer, "sqlite")
@@ -29,6 +29,17 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return None if value is None else value.replace(tzinfo=UTC)
+
+
+class WrittenText(TypeDecorator[str]):
+    """What people and models write, without what no database holds: half a surrogate pair (typed in another
+    encoding than the terminal's) becomes a question mark, NUL goes."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else value.encode("utf-8", "replace").decode().replace("\x00", "")
 
 
 class Base(DeclarativeBase):

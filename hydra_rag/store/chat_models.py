@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Float, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from hydra_rag.store.base import Base, BigKey, now
+from hydra_rag.store.base import Base, BigKey, WrittenText, now
 
 __all__ = [
     "ApiKeyRow",
@@ -27,7 +27,7 @@ class SessionRow(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     tenant: Mapped[str]
     collection: Mapped[str]
-    title: Mapped[str | None]
+    title: Mapped[str | None] = mapped_column(WrittenText)
     created: Mapped[datetime] = mapped_column(default=now)
     updated: Mapped[datetime] = mapped_column(default=now)
 
@@ -47,9 +47,9 @@ class TurnRow(Base):
     tenant: Mapped[str]
     session_id: Mapped[str] = mapped_column(ForeignKey("chat_sessions.id", ondelete="CASCADE"))
     position: Mapped[int]
-    question: Mapped[str]
+    question: Mapped[str] = mapped_column(WrittenText)
     image_sha256: Mapped[str | None] = mapped_column(String(64))
-    answer: Mapped[str | None]
+    answer: Mapped[str | None] = mapped_column(WrittenText)
     status: Mapped[str] = mapped_column(default="running")
     confidence: Mapped[float | None] = mapped_column(Float)
     fingerprint: Mapped[str | None]
@@ -85,7 +85,7 @@ class CitationRow(Base):
     document: Mapped[str]
     page: Mapped[int]
     box: Mapped[list[Any] | None]
-    quote: Mapped[str | None]
+    quote: Mapped[str | None] = mapped_column(WrittenText)
 
 
 class FeedbackRow(Base):
@@ -96,7 +96,7 @@ class FeedbackRow(Base):
     tenant: Mapped[str]
     turn_id: Mapped[str] = mapped_column(ForeignKey("turns.id", ondelete="CASCADE"))
     rating: Mapped[int]
-    comment: Mapped[str | None]
+    comment: Mapped[str | None] = mapped_column(WrittenText)
     created: Mapped[datetime] = mapped_column(default=now)
 
 

@@ -44,6 +44,19 @@ def test_a_turn_comes_back_with_all_its_evidence(store: Store) -> None:
     assert [s.turns for s in chats.list_sessions(store, "t")] == [1]
 
 
+def test_whatever_was_typed_can_be_kept(store: Store) -> None:
+    typed, kept = "caf\udce9 \x00?", "caf? ?"
+    session = chats.create_session(store, "t", typed)
+    turn = chats.add_turn(store, "t", session.session_id, typed)
+    chats.add_citation(store, "t", turn.turn_id, Citation("d", "a.pdf", 1, None, typed))
+    chats.finish_turn(store, "t", turn.turn_id, status="answered", answer=typed, confidence=1.0)
+    chats.add_feedback(store, "t", turn.turn_id, 1, typed)
+    found = chats.get_turn(store, "t", turn.turn_id)
+    assert (found.question, found.answer, found.citations[0].quote) == (kept, kept, kept)
+    assert chats.list_sessions(store, "t")[0].title == kept
+    assert chats.list_feedback(store, "t", turn.turn_id)[0].comment == kept
+
+
 def test_turns_keep_their_order_and_sessions_come_newest_first(store: Store) -> None:
     sessions = [chats.create_session(store, "t") for _ in range(3)]
     listed = [session.session_id for session in chats.list_sessions(store, "t")]
