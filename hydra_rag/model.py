@@ -99,8 +99,6 @@ class HydraModel:
             model.load_adapter(resolve_adapter(str(adapter), cache_dir))
         return model
 
-    # -- facts ----------------------------------------------------------------------------------------
-
     @property
     def device(self) -> torch.device:
         return self.base_model.device  # type: ignore[no-any-return]
@@ -131,8 +129,6 @@ class HydraModel:
         """
         parts = [] if self.retrieval is None else [self.retrieval.peft_model, self.retrieval.projection]
         return views.memory_report(self.base_model, parts)
-
-    # -- adapters -------------------------------------------------------------------------------------
 
     def load_adapter(self, folder: str | Path) -> None:
         """Attach the adapter of a folder in place of the present one. Strict: see ``adapter.py``."""
@@ -185,8 +181,6 @@ class HydraModel:
                 "adapter=) or train one with 'hydra-rag train adapter'"
             )
         return self.retrieval
-
-    # -- embedding ------------------------------------------------------------------------------------
 
     def embed_pages(
         self, images: Sequence[Image.Image], *, batch_size: int | None = None, max_tokens: int | None = None
@@ -244,24 +238,9 @@ class HydraModel:
         steps = partial(embed_steps, view, self.base_model, self.vision, prompts, size, boxes=boxes)
         return self.scheduler.submit("bulk" if boxes else "chat", steps)
 
-    # -- answers --------------------------------------------------------------------------------------
-
-    def generate(
-        self,
-        messages: Messages,
-        *,
-        seed: int | None = None,
-        image_tokens: int | None = None,
-        upscale: bool = False,
-        **options: Any,
-    ) -> GenerationResult:
-        """Answer chat messages (see :meth:`HydraProcessor.chat`). Greedy unless ``do_sample=True``.
-
-        ``options``: those of transformers' ``generate`` (default ``max_new_tokens`` 256). ``seed``: draws
-        exactly as ``torch.manual_seed(seed)`` followed by the plain model's ``generate``.
-        ``image_tokens``: visual tokens per image; ``upscale``: enlarge small images to that budget.
-        """
-        stream = self.stream(messages, seed=seed, image_tokens=image_tokens, upscale=upscale, **options)
+    def generate(self, messages: Messages, **options: Any) -> GenerationResult:
+        """Answer chat messages; takes what :meth:`stream` takes."""
+        stream = self.stream(messages, **options)
         for _ in stream:
             pass
         assert stream.result is not None
@@ -276,7 +255,13 @@ class HydraModel:
         upscale: bool = False,
         **options: Any,
     ) -> AnswerStream:
-        """As :meth:`generate`, piece by piece; the pieces add up to the result's text."""
+        """Answer chat messages (see :meth:`HydraProcessor.chat`) piece by piece; the pieces add up to the
+        result's text. Greedy unless ``do_sample=True``.
+
+        ``options``: those of transformers' ``generate`` (default ``max_new_tokens`` 256). ``seed``: draws
+        exactly as ``torch.manual_seed(seed)`` followed by the plain model's ``generate``.
+        ``image_tokens``: visual tokens per image; ``upscale``: enlarge small images to that budget.
+        """
         prompt = self.processor.chat(messages, image_tokens=image_tokens, upscale=upscale)
         return AnswerStream(self, prompt, seed, options)
 
