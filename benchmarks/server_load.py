@@ -199,7 +199,8 @@ def run(folder: Path, clients: int, pages: int, model: str | None = None, side: 
         from hydra_rag.testing import tiny_model
 
         model = str(tiny_model(folder / "model"))
-    limits = {"chat_running": RUNNING, "chat_waiting": WAITING, "chat_per_tenant": RUNNING + WAITING + 4}
+    most = RUNNING + WAITING + 4
+    limits: dict[str, Any] = {"chat_running": RUNNING, "chat_waiting": WAITING, "chat_per_tenant": most}
     report = Report(clients, pages)
     with ServerProcess(folder, model, ocr="never", **limits) as server:
         done = server.wait_for(server.upload("numbers.txt", b"Number 3 is three.\n\nNumber 7 is seven."))

@@ -157,6 +157,7 @@ def answer_for(world: World, question: str) -> tuple[dict[str, Any], list[dict[s
             "action": "gaze",
             "pages": [spot],
             "boxes": [[600, 960, 1100, 1080]],
+            "read": ["Total due $2,580.24"],
             "text": "$2,580.24",
             "confidence": 0.94,
             "prompt_tokens": 1102,

@@ -108,6 +108,7 @@ def test_trace_shows_glances_and_gazes_with_crops(page: Any) -> None:
     crop = turn.locator(".step[data-action=gaze] .crop img")
     crop.scroll_into_view_if_needed()
     until(page, "(image) => image.complete && image.naturalWidth > 0", arg=crop.element_handle())
+    assert "Read larger: Total due $2,580.24" in turn.locator(".step[data-action=gaze]").inner_text()
     turn.locator(".step[data-action=gaze] .crop").click()
     page.wait_for_selector(".box-group[data-kind=gaze]")
     drafts, check = turn.locator(".step[data-action=reflect]").all_inner_texts()

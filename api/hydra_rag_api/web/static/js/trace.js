@@ -126,7 +126,9 @@ class LookTrace extends HTMLElement {
       Number.isFinite(step.new_tokens) ? `${step.new_tokens} written` : null,
       step.reason ?? null,
     ].filter(Boolean);
+    const larger = (step.read ?? []).filter(Boolean).join(" … ");
     return [el("div", { class: "strip" }, ...pictures),
+      larger ? el("p", { class: "step-note step-larger", text: `Read larger: ${larger}` }) : null,
       step.text ? el("p", { class: "step-read", text: step.text }) : null,
       facts.length ? el("p", { class: "step-note", text: facts.join(" · ") }) : null];
   }
