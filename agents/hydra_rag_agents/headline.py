@@ -11,10 +11,10 @@ __all__ = ["ABOUT_PAGE", "asks_headline", "headline"]
 
 _TITLES = frozenset(("title", "head", "headline"))
 #: As :func:`hydra_rag_agents.text_context.content_tokens` makes them. Where no line says them they are no
-#: sign that the page has no answer: a chart does not say "chart".
+#: sign that the page has no answer: a chart does not say "chart", nor a calendar that things take place.
 ABOUT_PAGE = _TITLES | frozenset(
     "page document sheet slide scan picture image chart graph diagram plot figure table list text value "
-    "stat mention shown show print written nam call".split()
+    "stat mention shown show print written nam call take place happen occur held stand".split()
 )
 #: A headline is at least so much taller than the page's other text, and stands in the upper part of it.
 _TALLER, _UPPER = 1.15, 0.6

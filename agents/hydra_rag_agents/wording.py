@@ -42,7 +42,6 @@ email, e-mail, mail, email address, e-mail address
 website, web, url, homepage
 postcode, postal code, zip code, zip
 city, town, municipality
-company, firm, business, organisation, organization
 customer, client, buyer, purchaser
 vendor, supplier, seller, dealer
 manufacturer, maker, producer, made by
@@ -56,8 +55,8 @@ student, pupil, participant, learner
 student id, matriculation number, student number
 score, grade, mark, result
 exam, examination, test
-start, begin, beginning, starts, commencement, start date
-end, finish, expiry, expiration, valid until, end date
+start, begin, beginning, commencement, start date
+end, expiry, expiration, valid until, end date
 deadline, due date, payable by, pay by, due by
 arrival, check-in, arrive
 departure, check-out, depart, leaves
@@ -93,7 +92,7 @@ growth, increase, rise
 decline, decrease, fall, drop
 inhabitants, population, residents
 founded, established, foundation
-venue, hall, location, takes place
+venue, location
 author, writer, written by
 subject, re, regarding, concerning
 issued, issued by, issuer
@@ -144,9 +143,8 @@ def _content(word: str) -> list[str]:
 
 
 def _says(lines: Sequence[Sequence[str]], phrase: tuple[str, ...]) -> bool:
-    if len(phrase) == 1:
-        return any(said(phrase, line) for line in lines)
-    return any(_within(line, phrase) for line in lines)
+    """Whether the page says every word of it, if not in one place."""
+    return all(any(said((token,), line) for line in lines) for token in phrase)
 
 
 def _other(lines: Sequence[Sequence[str]], phrase: tuple[str, ...]) -> str | None:
