@@ -52,10 +52,10 @@ def calibrated_gate(
 def choose_gate(records: Sequence[Mapping[str, Any]], base: Gate | None = None) -> dict[str, float]:
     """Thresholds under which gating these records is right most often; of equals, with the fewest tokens.
 
-    A record that chose among words which the model read gazes where a crop shows them so much larger; others
-    where the glance was not sure and their best spot passes. The answer is then that of ``always``, else of
-    ``never``. Ties and small gains go to less gazing: a percent of the tokens that ``always`` takes is worth
-    0.05 points.
+    A record that chose among words which the model read gazes where a crop shows them so much larger, however
+    sure it was; others where the glance was not sure and their best spot passes. The answer is then that of
+    ``always``, else of ``never``. Ties and small gains go to less gazing: a percent of the tokens that
+    ``always`` takes is worth 0.05 points.
     """
     start = base or Gate()
     read = [r for r in records if r["never"].get("gain") is not None]
@@ -63,7 +63,7 @@ def choose_gate(records: Sequence[Mapping[str, Any]], base: Gate | None = None) 
     chosen: dict[str, float] = {}
     if read:
         gains = [{"min_gain": gain} for gain in (1.2, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, _NEVER)]
-        chosen |= _best(read, gains, lambda r, g: r["never"]["gain"] >= g["min_gain"])
+        chosen |= _best(read, gains, lambda r, g: r["never"]["gain"] >= g["min_gain"]) | {"sure": 0.0}
     if seen:
         grid = product(
             (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99),

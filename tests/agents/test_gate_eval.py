@@ -83,3 +83,15 @@ def test_words_are_shown_only_when_asked_for(word: str, tmp_path: Path) -> None:
     question = EvalQuestion("What is the total?", "41.00", ())
     made.ask(page, Image.new("RGB", (300, 200)), question, text_layer=word == "words")
     assert ("Total 41.00" in reader.prompts[0]) is (word == "words")
+
+
+def test_what_the_model_read_small_decides_where_it_read_the_words_itself() -> None:
+    def record(gain: float, never: bool, always: bool) -> dict[str, object]:
+        first = {"right": never, "tokens": 300, "gain": gain, "glance_confidence": 0.9}
+        return {"never": first, "always": {"right": always, "tokens": 3000}}
+
+    small, large = record(2.6, False, True), record(1.4, True, False)
+    chosen = choose_gate([small, small, large, large])
+    assert 1.4 < chosen["min_gain"] <= 2.6
+    assert chosen["sure"] == 0.0
+    assert choose_gate([record(2.6, True, False), large])["min_gain"] > 2.6  # where it never helps
