@@ -244,7 +244,7 @@ class HydraRAG:
         ``past``: what was said before, in place of the session's turns. ``keep=False``: nothing is stored,
         and the events begin without ``Started``.
         """
-        if not question.strip():
+        if not (question := question.encode("utf-8", "replace").decode()).strip():  # of another encoding
             raise UsageError("The question is empty.")
         chosen = make_settings(settings, changes)
         for document in chosen.documents or ():
