@@ -265,7 +265,8 @@ def _in_table(
         under = [cell for cell in line if head.over(cell)]
         if not under and len(line) == 1:  # a line of the card beside this one
             continue
-        if not under or any(cell.prose for cell in under):
+        loose = len(line) == 1 and not any(":" in cell.text for cell in under)  # nor is it one of this card
+        if not under or loose or any(cell.prose for cell in under):
             return
         gap = under[0].box.top - bottom
         if gap > _ROWS * under[0].height or (step and gap > max(_WIDER * usual, 0.5 * head.height)):

@@ -64,3 +64,39 @@ def test_words_about_the_page_are_no_sign_against_it() -> None:
     told = text_places(words, "Which value does the index show for Harbour?")[0]
     assert told[1] < about[1], "an index, the page would have to name"
     assert text_places([], "What is the title?") == []
+
+
+CARDS = """
+Bastian Abendroth           Dario Gallagher
+Phone: 935-436226           Phone: 962-93756
+E-mail:                     E-mail: ilse@example.com
+bruno@example.org           Department: Warehouse
+Department: Legal affairs
+
+
+Jonas Thornbury             Renata Grimaldi
+Phone: 565-251043           Phone: 365-6691
+Department: Laboratory      Department: Field service
+"""
+FORM = """
+Last name           First name
+ADAMS               SAMUEL
+Street
+54 KING STREET
+Occupation          Member since
+CARPENTER           2025
+"""
+
+
+def test_a_card_is_read_down_beside_another() -> None:
+    words = words_of(CARDS)
+    assert "Legal" in _said(words, "What is the department of Bastian Abendroth?")
+    assert "Laboratory" in _said(words, "What is the department of Jonas Thornbury?")
+
+
+def test_a_label_of_a_form_speaks_for_its_value_alone() -> None:
+    words = words_of(FORM)
+    support = word_support(words, "What is the last name?")
+    scores = {word.text: told.score for word, told in support.items()}
+    assert scores["ADAMS"] == 1.0
+    assert max(scores[text] for text in ("CARPENTER", "KING", "SAMUEL")) < 0.6
