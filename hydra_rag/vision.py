@@ -160,11 +160,15 @@ def encoder_outputs(features: Sequence[ImageFeatures]) -> dict[str, Any]:
 
 
 class _Disk:
-    """Bounded folder of safetensors files, one per image; a broken file is a miss."""
+    """Bounded folder of safetensors files, one per image; a broken file is a miss.
+
+    Its files are not all looked at for every new one: a sixteenth of the bound may come on top.
+    """
 
     def __init__(self, folder: Path, identity: str, limit: int) -> None:
         self._folder = folder / identity
         self._limit = limit
+        self._room = 0
 
     def read(self, key: str) -> ImageFeatures | None:
         from safetensors import SafetensorError
@@ -192,14 +196,17 @@ class _Disk:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             save_file(tensors, part)
+            self._room -= part.stat().st_size
             part.replace(self._folder / f"{key}.safetensors")
-            self._trim()
+            if self._room < 0:
+                self._trim()
         except OSError:  # a full or read-only disk costs the cache, not the request
             part.unlink(missing_ok=True)
 
     def _trim(self) -> None:
         files = [(p.stat(), p) for p in self._folder.glob("*.safetensors")]
         total = sum(s.st_size for s, _ in files)
+        self._room = self._limit // 16
         for stat, path in sorted(files, key=lambda item: item[0].st_mtime):
             if total <= self._limit:
                 return
