@@ -92,7 +92,7 @@ class LookTrace extends HTMLElement {
       const note = by ? `${by}${step.image ? ", with an image" : ""}` : null;
       return [note ? el("p", { class: "step-note", text: note }) : null,
         el("div", { class: "strip" }, ...(step.hits ?? []).map((hit) =>
-          pageThumb(hit, Number.isFinite(hit.score) ? hit.score.toPrecision(3) : "", { query: this.#query, marks: marksOf(hit.regions, "region") })))];
+          pageThumb(hit, Number.isFinite(hit.score) ? hit.score.toFixed(hit.score < 10 ? 2 : 1) : "", { query: this.#query, marks: marksOf(hit.regions, "region") })))];
     }
     if (step.look) return this.#map(step);
     if (step.action === "glance" || step.action === "gaze") return this.#read(step);
