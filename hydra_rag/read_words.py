@@ -7,6 +7,7 @@ of that line once more; of words over the same ink the one that is surer stays.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -205,7 +206,8 @@ def surest(reads: Sequence[Read]) -> list[Read]:
     def weight(word: Read) -> float:
         others = (other for other in alike[word.text] if other is not word)
         agreed = sum(other.score for other in others if word.box.iou(other.box) > _SAME_PLACE)
-        return (word.score + _VOTE * agreed) * (_CLOSER if word.closer else 1.0) * len(word.text) ** _LONGER
+        longer = math.pow(len(word.text), _LONGER)
+        return (word.score + _VOTE * agreed) * (_CLOSER if word.closer else 1.0) * longer
 
     kept: dict[int, list[Read]] = {}
     for word in sorted(likely, key=weight, reverse=True):

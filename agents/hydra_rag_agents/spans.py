@@ -24,10 +24,10 @@ __all__ = ["Chosen", "Scored", "Spans"]
 #: which one may begin.
 _LOOSE, _OPENING = ".,;:!?)]”\"'", "(“\"'#"
 #: How much the layout weighs beside the model, for the first word and for where the answer ends.
-_BEGIN, _END = 10.0, 3.0
+_BEGIN, _END = 18.0, 3.0
 #: Places to begin that are scored, and words that an answer has at most.
 _STARTS, _WORDS = 24, 12
-_LEAST, _REFUSAL = 1e-3, 0.5
+_LEAST, _REFUSED = 1e-3, 7.0
 #: Scores are far apart; where a place is asked for they are brought together by this factor.
 _EVEN = 4.0
 #: And of the next word of a span, beside the one before.
@@ -109,7 +109,7 @@ class Spans:
         """The likeliest answer, by the scores of what :meth:`choose` named."""
         refused = scored[0]
         told = (*refused.logprobs, refused.ends[-1])
-        top = sum(told) + _BEGIN * log(_REFUSAL) - self._brake
+        top = sum(told) - _REFUSED - self._brake
         chosen = Chosen(self._refusal, told, 1.0)
         for score, run, length, told in self._told(scored):
             if score > top:
