@@ -3,8 +3,8 @@
 The first pass is the one that embeds the page. Ten-point print is about 14 pixels high there; a small tower
 reads print of 20 to 30 pixels far better, and a line on the border of two rows of patches worse than one in
 the middle of a row. So parts of the page are drawn larger and read again. Attention stays within a part,
-which makes a closer pass about as costly as the first. Two of them, at different sizes: what three
-passes agree on is hardly ever wrong.
+so a closer pass costs far less than the whole page at that size would. There are two, at different sizes:
+what passes agree on is mostly right.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read_steps(
     close: bool,
 ) -> Generator[None, None, list[list[Word]]]:
     """The slices of reading pages, one a pass of the tower. ``prompts``: each shows its image alone;
-    ``close``: with the closer pass."""
+    ``close``: with the closer passes."""
     if cache.head is None:
         raise UnsupportedModelError(
             "this model has no reading head; pip install 'hydra-rag[ocr]' to read the text of pictures"
