@@ -55,6 +55,7 @@ def _check(seen: Printed, answers: dict[str, str]) -> None:
                 found += layers[int(page)].get_text_bounded(
                     left * 0.75 - 1, height - bottom * 0.75 - 1, right * 0.75 + 1, height - top * 0.75 + 1
                 )
+            found = found.replace("\x02", "-")  # how PDFium tells a hyphen at the end of a line
             if "".join(answers[key].split()) not in "".join(found.split()):
                 raise HydraError(f"The PDF says {found!r} where {answers[key]!r} was laid out.")
     finally:

@@ -19,6 +19,7 @@ __all__ = [
     "Sources",
     "asked_in_image",
     "asked_in_text",
+    "asked_words",
     "image_sources",
     "merge",
     "merge_asked",
@@ -94,7 +95,7 @@ def asked_in_image(
     words. Keys are indices into ``question``."""
     printed = [(found.group().casefold(), w.box) for w in words if (found := _WORD.search(w.text))]
     out: dict[int, frozenset[int]] = {}
-    for at, word in _asked(question):
+    for at, word in asked_words(question):
         boxes = [box for text, box in printed if _same(word, text)]
         if boxes:
             out[at] = frozenset(start + c for box in boxes for c in _cells(box, rows, cols))
@@ -107,7 +108,7 @@ def asked_in_text(question: str, text: str, start: int) -> dict[int, frozenset[i
         return {}
     printed = [(m.group().casefold(), m.start(), m.end()) for m in _WORD.finditer(text)]
     out: dict[int, frozenset[int]] = {}
-    for at, word in _asked(question):
+    for at, word in asked_words(question):
         places = [p for t, a, b in printed if _same(word, t) for p in range(start + a, start + b)]
         if places:
             out[at] = frozenset(places)
@@ -118,7 +119,8 @@ def merge_asked(one: dict[int, frozenset[int]], two: dict[int, frozenset[int]]) 
     return {at: one.get(at, frozenset()) | two.get(at, frozenset()) for at in sorted({*one, *two})}
 
 
-def _asked(question: str) -> list[tuple[int, str]]:
+def asked_words(question: str) -> list[tuple[int, str]]:
+    """(index of its last character, case-folded) of every word of ``question`` that a page may print."""
     if len(tokens.encode(question)) != len(question):
         return []
     found = ((m.end() - 1, m.group().casefold()) for m in _WORD.finditer(question))

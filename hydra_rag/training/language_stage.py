@@ -17,14 +17,16 @@ from transformers import Qwen3_5ForConditionalGeneration
 from hydra_rag.attention import NAME, Collector, collecting, register
 from hydra_rag.nano.build import build_model
 from hydra_rag.training import checkpoints
+from hydra_rag.training.chosen_lines import chosen_samples
 from hydra_rag.training.dense import DenseHeads
 from hydra_rag.training.feed import feed
 from hydra_rag.training.optim import lr_scale, make_optimisers, set_lr
 from hydra_rag.training.packing import ASKED, COPY, FIRST, Packed, pack
 from hydra_rag.training.samples import Sample, page_sample, read_sample
 
-#: The kinds of batches: short lines, blocks of lines, text without pictures, small and whole pages.
-KINDS = ("lines", "blocks", "text", "cards", "pages")
+#: The kinds of batches: short lines, blocks of lines, text without pictures (neighbouring lines; lines of
+#: whole pages chosen for a question), small and whole pages.
+KINDS = ("lines", "blocks", "text", "chosen", "cards", "pages")
 #: What is guided: its layers (first, end) and how many of their heads, the best ones of each batch.
 _GUIDED = {ASKED: ("ask", 1, 4, 2), FIRST: ("first", 2, 6, 4), COPY: ("copy", 2, 6, 3)}
 _LAYERS = frozenset(range(1, 6))
@@ -98,6 +100,16 @@ def _text(rng: random.Random, done: float) -> list[Sample]:
     ]
 
 
+def _chosen(rng: random.Random, done: float) -> list[Sample]:
+    """Whole pages as text alone, some lines of them at a time."""
+    samples: list[Sample] = []
+    while len(samples) < 10:
+        cells = rng.choice(((40, 28), (40, 28), (34, 24), (28, 40), (20, 28)))
+        layout = rng.choice(_LOOK_UP) if rng.random() < 0.3 else None
+        samples += chosen_samples(rng, cells, prefixes=4, layout=layout)
+    return samples[:10]
+
+
 def _cards(rng: random.Random, done: float) -> list[Sample]:
     """Small pages, from about the size of a crop that a gaze shows."""
     rows = rng.randint(2, 8) if rng.random() < 0.75 else rng.randint(4, 6 + round(8 * done))
@@ -115,7 +127,14 @@ def _pages(rng: random.Random, done: float) -> list[Sample]:
     return [page_sample(rng, cells, size=(13, 20), questions=24, mode=mode, wear=wear)]
 
 
-_DRAW = {"lines": _lines, "blocks": _blocks, "text": _text, "cards": _cards, "pages": _pages}
+_DRAW = {
+    "lines": _lines,
+    "blocks": _blocks,
+    "text": _text,
+    "chosen": _chosen,
+    "cards": _cards,
+    "pages": _pages,
+}
 
 
 def forward(

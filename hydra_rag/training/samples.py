@@ -110,11 +110,11 @@ def page_branches(
     rng.shuffle(facts)
     out = []
     for fact in facts[:count]:
-        question = _typed(rng, rng.choice(fact.questions), page)
+        question = typed_question(rng, rng.choice(fact.questions), page)
         out.append(branch(question, fact.answer, fact.kind, locate(fact), find(question)))
     for _ in range(max(1, round(count * absent))):
         if rng.random() < 0.8 and (missing := absent_question(rng, page)):
-            question = _typed(rng, missing, page)
+            question = typed_question(rng, missing, page)
             out.append(branch(question, NOT_FOUND_TEXT, "absent", asked=find(question)))
     return out
 
@@ -127,7 +127,7 @@ _PLACES = """invoice letter report form page document table slide sheet contract
 certificate""".split()
 
 
-def _typed(rng: random.Random, question: str, page: MadePage) -> str:
+def typed_question(rng: random.Random, question: str, page: MadePage) -> str:
     """A question as people type it: with the thing it is about, with a frame, in any case."""
     r = rng.random()
     if question.startswith("What is the ") and question.endswith("?") and r < 0.30:
