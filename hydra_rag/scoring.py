@@ -1,4 +1,4 @@
-"""How likely given answers are: the prompt runs once, every continuation on a copy of its cache.
+"""How likely given answers are: the prompt runs once, continuations on copies of its cache.
 
 Copies, because cutting a cache back is wrong for recurrent layers. The log-probabilities are those of one
 plain pass over prompt and continuation (tests hold them together).
@@ -19,6 +19,9 @@ from hydra_rag.vision import VisionCache, encoder_outputs
 
 if TYPE_CHECKING:
     from hydra_rag.model import HydraModel
+
+#: Continuations of one pass: more would hold other requests up longer.
+_TOGETHER = 8
 
 __all__ = ["Continuation", "score_steps", "submit_scores"]
 
@@ -57,31 +60,39 @@ def score_steps(
         first = _chances(base, out.last_hidden_state[0, -1:])
         after = int(spots.max()) + 1
         yield
-        found = []
-        for ids in choose(first[0].tolist()):
-            if ids:
-                places = torch.arange(after, after + len(ids), device=device).expand(*spots.shape[:-1], -1)
+        asked = [list(ids) for ids in choose(first[0].tolist())]
+        found: list[Continuation | None] = [None] * len(asked)
+        by_length = sorted(range(len(asked)), key=lambda i: len(asked[i]))
+        for start in range(0, len(by_length), _TOGETHER):
+            group = by_length[start : start + _TOGETHER]
+            longest = max(len(asked[i]) for i in group)
+            rows = first.expand(len(group), 1, -1)
+            if longest:
+                # Behind a shorter one stands padding, which nothing before it sees.
+                padded = torch.tensor([asked[i] + [0] * (longest - len(asked[i])) for i in group])
+                places = torch.arange(after, after + longest, device=device)
+                copied = copy.deepcopy(cache)
+                copied.reorder_cache(torch.zeros(len(group), dtype=torch.long, device=device))
                 out = tree(
-                    input_ids=torch.tensor([list(ids)], device=device),
-                    position_ids=places,
-                    past_key_values=copy.deepcopy(cache),
+                    input_ids=padded.to(device),
+                    position_ids=places.expand(spots.shape[0], len(group), -1),
+                    past_key_values=copied,
                     use_cache=True,
                     return_dict=True,
                 )
-                rows = torch.cat([first, _chances(base, out.last_hidden_state[0])])
+                rows = torch.cat([rows, _chances(base, out.last_hidden_state)], dim=1)
                 yield
-            else:
-                rows = first
-            told = [float(rows[i, token]) for i, token in enumerate(ids)]
-            stops = rows[:, list(ends)].logsumexp(-1).tolist()
-            found.append(Continuation(tuple(told), tuple(stops)))
-        return found
+            stops = rows[..., list(ends)].logsumexp(-1)
+            for row, stop, i in zip(rows, stops, group, strict=True):
+                told = [float(row[n, token]) for n, token in enumerate(asked[i])]
+                found[i] = Continuation(tuple(told), tuple(stop[: len(told) + 1].tolist()))
+        return [told for told in found if told is not None]
 
     return steps
 
 
 def _chances(base: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """float32 [tokens, vocabulary] log-probabilities."""
+    """float32 [..., vocabulary] log-probabilities."""
     return torch.log_softmax(base.lm_head(hidden).float(), dim=-1)
 
 
