@@ -5,6 +5,7 @@ The base weights and the vision tower stay as they are, so the answer view is th
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -16,7 +17,13 @@ import torch
 from torch import nn
 
 from hydra_rag.embedding import RetrievalView, batches, page_prompt, query_prompt
-from hydra_rag.training.contrastive import alignment_loss, contrastive_loss, score_matrix
+from hydra_rag.training.contrastive import (
+    alignment_loss,
+    contrastive_loss,
+    draw_groups,
+    merged_relevant,
+    token_scores,
+)
 from hydra_rag.training.optim import lr_scale, set_lr
 from hydra_rag.training.retrieval_data import RetrievalBatch
 
@@ -28,7 +35,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class AdapterTraining:
     """``minutes`` or ``steps``, whichever ends first (0: no limit). ``save_every`` in steps. ``align``:
-    weight of the loss on batches that tell which cells a query means."""
+    weight of the loss on batches that tell which cells a query means. ``merge``: up to so many pages of a
+    batch are scored as one page in two further losses, of queries and of what they quote (1: none);
+    ``seed`` draws them."""
 
     minutes: float = 20
     steps: int = 0
@@ -38,6 +47,8 @@ class AdapterTraining:
     bf16: bool = False
     page_tokens: int | None = None
     save_every: int = 50
+    merge: int = 1
+    seed: int = 0
 
 
 def train_adapter(
@@ -56,7 +67,7 @@ def train_adapter(
         raise ValueError("attach an adapter first: HydraModel.new_adapter")
     parameters = view.trainable()
     optimiser = torch.optim.AdamW(parameters, lr=config.lr, betas=(0.9, 0.98), weight_decay=0.01)
-    started = time.monotonic()
+    started, rng = time.monotonic(), random.Random(config.seed)
     losses: list[float] = []
     hits: list[float] = []
     with torch.enable_grad():
@@ -72,10 +83,7 @@ def train_adapter(
             batch = next(data)
             with _autocast(model, config.bf16):
                 queries, pages = _vectors(model, view, batch, config.page_tokens)
-                scores = score_matrix(queries, pages)
-                looked = alignment_loss(queries, pages, batch.aligned)
-            loss, right = contrastive_loss(scores, batch.relevant, config.temperature)
-            loss = loss + config.align * looked
+            loss, right, looked = _loss(queries, pages, batch, config, rng)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -91,6 +99,29 @@ def train_adapter(
     view.trainable(False)
     model.save_adapter(out)
     return losses
+
+
+def _loss(
+    queries: Sequence[torch.Tensor],
+    pages: Sequence[torch.Tensor],
+    batch: RetrievalBatch,
+    config: AdapterTraining,
+    rng: random.Random,
+) -> tuple[torch.Tensor, float, torch.Tensor]:
+    """The sum of all losses, the share of queries with the right page first, the loss of alignment."""
+    scores = token_scores(queries, pages)
+    loss, right = contrastive_loss(scores.mean(), batch.relevant, config.temperature)
+    looked = alignment_loss(queries, pages, batch.aligned)
+    if config.merge > 1:
+        groups = draw_groups(rng, len(pages), rng.randint(2, config.merge))
+        index = torch.tensor(groups, device=scores.best.device)
+        relevant = merged_relevant(batch.relevant, groups)
+        loss = loss + contrastive_loss(scores.mean(index), relevant, config.temperature)[0]
+        spans = [(a.query, a.start, a.start + len(a.cells)) for a in batch.aligned if a.cells]
+        if spans:  # what a query quotes must find its page without the rest of the query
+            values = scores.parts(spans).mean(index)
+            loss = loss + contrastive_loss(values, [relevant[s[0]] for s in spans], config.temperature)[0]
+    return loss + config.align * looked, right, looked
 
 
 def _autocast(model: HydraModel, on: bool) -> AbstractContextManager[object]:
@@ -111,8 +142,11 @@ def _embed(model: HydraModel, view: RetrievalView, prompts: Sequence[Prompt]) ->
     out: list[torch.Tensor | None] = [None] * len(prompts)
     words = [i for i, p in enumerate(prompts) if not p.images]
     if words and view.spec.attention == "causal":
-        for i, vectors in zip(words, _padded(view, [prompts[i] for i in words]), strict=True):
-            out[i] = vectors
+        words.sort(key=lambda i: len(prompts[i]))  # equal lengths together: little padding
+        for start in range(0, len(words), 32):
+            some = words[start : start + 32]
+            for i, vectors in zip(some, _padded(view, [prompts[i] for i in some]), strict=True):
+                out[i] = vectors
         rest = [i for i in range(len(prompts)) if out[i] is None]
     else:
         rest = list(range(len(prompts)))
@@ -130,7 +164,7 @@ def _embed(model: HydraModel, view: RetrievalView, prompts: Sequence[Prompt]) ->
         for k, vectors in zip(
             members, view.forward_hidden([some[k] for k in members], features), strict=True
         ):
-            out[rest[k]] = vectors
+            out[rest[k]] = vectors.float()
     return [v for v in out if v is not None]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional as F
@@ -10,21 +12,61 @@ from torch.nn import functional as F
 from hydra_rag.training.retrieval_data import Alignment
 
 
-def score_matrix(queries: Sequence[torch.Tensor], pages: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Mean over query tokens of the best similarity: float32 [queries, pages].
+@dataclass(frozen=True)
+class TokenScores:
+    """``best``: float32 [query tokens, pages], every token's best similarity on every page; ``owner``: the
+    query of each token; ``lengths``: tokens of each query."""
 
-    ``queries``, ``pages``: float32 [tokens, dim], L2-normalised, any lengths. Differentiable; nothing is
+    best: torch.Tensor
+    owner: torch.Tensor
+    lengths: torch.Tensor
+
+    def mean(self, groups: torch.Tensor | None = None) -> torch.Tensor:
+        """Mean over query tokens: float32 [queries, pages]. With ``groups``, int64 [groups, size] of page
+        numbers: [queries, groups], each group scored as the one page that shows all of its pages."""
+        best = self.best if groups is None else self.best[:, groups].amax(2)
+        sums = torch.zeros(len(self.lengths), best.shape[1], device=best.device)
+        return sums.index_add(0, self.owner, best) / self.lengths[:, None]
+
+    def parts(self, spans: Sequence[tuple[int, int, int]]) -> TokenScores:
+        """Parts of queries as queries of their own: (query, first token, end) each, none of them empty."""
+        starts = (self.lengths.cumsum(0) - self.lengths).tolist()
+        rows = [starts[query] + i for query, first, end in spans for i in range(first, end)]
+        lengths = torch.tensor([end - first for _, first, end in spans], device=self.lengths.device)
+        owner = torch.repeat_interleave(torch.arange(len(spans), device=lengths.device), lengths)
+        return TokenScores(self.best[rows], owner, lengths)
+
+
+def token_scores(queries: Sequence[torch.Tensor], pages: Sequence[torch.Tensor]) -> TokenScores:
+    """``queries``, ``pages``: float32 [tokens, dim], L2-normalised, any lengths. Differentiable; nothing is
     padded.
     """
-    lengths = torch.tensor([len(q) for q in queries])
-    stacked = torch.cat(list(queries))
-    owner = torch.repeat_interleave(torch.arange(len(queries)), lengths).to(stacked.device)
-    columns = []
-    for page in pages:
-        best = (stacked @ page.T).amax(1).float()
-        sums = torch.zeros(len(queries), device=best.device).index_add(0, owner, best)
-        columns.append(sums / lengths.to(best.device))
-    return torch.stack(columns, 1)
+    stacked = torch.cat(list(queries)).float()
+    lengths = torch.tensor([len(q) for q in queries], device=stacked.device)
+    owner = torch.repeat_interleave(torch.arange(len(queries), device=stacked.device), lengths)
+    best = torch.stack([(stacked @ page.float().T).amax(1) for page in pages], 1)
+    return TokenScores(best, owner, lengths)
+
+
+def score_matrix(queries: Sequence[torch.Tensor], pages: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Mean over query tokens of the best similarity: float32 [queries, pages]."""
+    return token_scores(queries, pages).mean()
+
+
+def merged_relevant(relevant: Sequence[Sequence[int]], groups: Sequence[Sequence[int]]) -> list[list[int]]:
+    """For every query the groups that hold one of its relevant pages."""
+    return [[g for g, pages in enumerate(groups) if set(pages) & set(found)] for found in relevant]
+
+
+def draw_groups(rng: random.Random, pages: int, size: int) -> list[list[int]]:
+    """About ``pages`` groups of ``size`` pages (smaller ones, where fewer than three would be left), every
+    page in ``size`` of them: as hard to tell apart as large pages, for the price of small ones."""
+    size = max(1, min(size, pages // 3))
+    groups = []
+    for _ in range(size):
+        order = rng.sample(range(pages), pages)
+        groups += [order[min(i, pages - size) :][:size] for i in range(0, pages, size)]
+    return groups
 
 
 def contrastive_loss(

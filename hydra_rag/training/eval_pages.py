@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra_rag.nano.build import CELL
-from hydra_rag.training.documents import LAYOUTS, MadePage, make_page
+from hydra_rag.training.documents import LAYOUTS, Fact, MadePage, make_page
 from hydra_rag.training.documents.absent import absent_question
 from hydra_rag.training.text_source import held_out
 
@@ -39,10 +39,12 @@ def write_folder(
     cells: tuple[int, int] = (40, 28),
     size: tuple[int, int] = (14, 20),
 ) -> None:
-    """``pages`` full pages (by default 896 × 1280 pixels) with queries that name values of one page."""
+    """``pages`` full pages (by default 896 × 1280 pixels), and for nearly every page a query: what is asked
+    for, and a value of at least six characters that no other page of the folder says."""
     folder.mkdir(parents=True, exist_ok=True)
     kinds = list(LAYOUTS)
-    queries = []
+    texts: list[str] = []
+    asked: list[tuple[random.Random, list[Fact]]] = []
     with (folder / "pages.jsonl").open("w", encoding="utf-8") as out:
         for i in range(pages):
             rng = random.Random(seed * 1_000_003 + i)
@@ -58,11 +60,16 @@ def write_folder(
             name = f"p{i:04}.png"
             page.image.save(folder / name, compress_level=1)
             out.write(json.dumps(page_record(name, page, rng), ensure_ascii=False) + "\n")
-            long = [f for f in page.facts if len(f.answer) >= 6]
-            if long:
-                fact = rng.choice(long)
-                noun = fact.questions[0].rstrip("?.").removeprefix("What is the ")
-                queries.append({"query": f"{noun} {fact.answer}", "image": None, "relevant": [name]})
+            texts.append(" ".join(w.text for w in page.words).casefold())
+            asked.append((rng, [f for f in page.facts if len(f.answer) >= 6]))
+    queries = []
+    for i, (rng, facts) in enumerate(asked):
+        rest = texts[:i] + texts[i + 1 :]
+        if own := [f for f in facts if not any(f.answer.casefold() in text for text in rest)]:
+            fact = rng.choice(own)
+            noun = fact.questions[0].rstrip("?.").removeprefix("What is the ")
+            query = f"{noun} {fact.answer}"
+            queries.append({"query": query, "image": None, "relevant": [f"p{i:04}.png"]})
     with (folder / "queries.jsonl").open("w", encoding="utf-8") as out:
         for query in queries:
             out.write(json.dumps(query, ensure_ascii=False) + "\n")

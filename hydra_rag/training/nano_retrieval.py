@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra_rag.training.adapter_trainer import AdapterTraining, train_adapter
+from hydra_rag.training.documents import MadePage
 from hydra_rag.training.feed import feed
 from hydra_rag.training.refusals import choose_bias, recognised, try_refusals
-from hydra_rag.training.retrieval_data import RetrievalBatch, draw_batch
+from hydra_rag.training.retrieval_data import RetrievalBatch, ask_pages, draw_pages
 
 if TYPE_CHECKING:
     from hydra_rag.embedding import RetrievalView
@@ -54,7 +55,13 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
                 log("retrieval begins with the shipped adapter")
         minutes = float(options.get("minutes", 20))
         config = AdapterTraining(
-            minutes=minutes, lr=float(options.get("lr", 1e-3)), bf16=bool(options.get("bf16", True))
+            minutes=minutes,
+            steps=int(options.get("steps", 0)),
+            lr=float(options.get("lr", 1e-3)),
+            temperature=float(options.get("temperature", 0.02)),
+            bf16=bool(options.get("bf16", True)),
+            merge=4,
+            seed=seed,
         )
         train_adapter(model, made_batches(seed, int(options.get("workers", 1))), out, config, log)
         _calibrate_refusals(model, int(options.get("refusal_pages", 60)), log)
@@ -96,21 +103,34 @@ def _calibrate_refusals(model: HydraModel, pages: int, log: Callable[[str], None
     view.spec = replace(view.spec, reader={**view.spec.reader, **brakes})
 
 
-def made_batches(seed: int, workers: int) -> Iterator[RetrievalBatch]:
-    """Small look-alike pages most of the time, larger ones now and then."""
+#: Shapes of training pages: cells (rows, cols), how many in a batch, how often.
+_SHAPES = (
+    ((8, 10), 24, 3),
+    ((8, 12), 24, 4),
+    ((12, 12), 18, 4),
+    ((20, 14), 12, 5),
+    ((28, 20), 6, 2),
+    ((40, 28), 3, 1),
+)
+_QUERIES = 96  # of a batch
+_KEPT = 24  # groups of pages that can be asked again
+
+
+def made_batches(seed: int, workers: int, *, uses: int = 4) -> Iterator[RetrievalBatch]:
+    """Small look-alike pages most of the time, larger ones now and then. A group of pages comes back
+    ``uses`` times with other queries: the frozen tower has seen it then, and the decoder is quick."""
+    kept: list[tuple[tuple[int, int], list[MadePage]]] = []  # of this worker
 
     def make(index: int) -> RetrievalBatch:
         rng = random.Random(seed * 1_000_003 + index)
-        shapes = (
-            ((6, 9), 24),
-            ((8, 10), 20),
-            ((8, 12), 16),
-            ((12, 12), 12),
-            ((18, 14), 8),
-            ((28, 20), 5),
-            ((40, 28), 3),
-        )
-        cells, pages = rng.choices(shapes, (3, 4, 4, 4, 4, 2, 1))[0]
-        return draw_batch(rng, pages=pages, cells=cells)
+        if not kept or rng.random() < 1 / uses:
+            cells, pages, _ = rng.choices(_SHAPES, [share for *_, share in _SHAPES])[0]
+            kept.append((cells, draw_pages(rng, pages=pages, cells=cells, size=(12, 20))))
+            del kept[:-_KEPT]
+            chosen = kept[-1]
+        else:
+            chosen = rng.choice(kept)
+        cells, made = chosen
+        return ask_pages(rng, made, cells, queries_per_page=_QUERIES // len(made), image_share=0.03)
 
     return feed(make, workers=workers, ahead=3)

@@ -54,8 +54,22 @@ def draw_batch(
     image_share: float = 0.15,
     fonts: str = "train",
 ) -> RetrievalBatch:
+    """New pages with queries."""
+    made = draw_pages(rng, pages=pages, cells=cells, size=size, fonts=fonts)
+    return ask_pages(rng, made, cells, queries_per_page=queries_per_page, image_share=image_share)
+
+
+def draw_pages(
+    rng: random.Random,
+    *,
+    pages: int,
+    cells: tuple[int, int],
+    size: tuple[int, int] = (13, 20),
+    fonts: str = "train",
+) -> list[MadePage]:
+    """Pages of one to three layouts, ``cells`` (rows, cols) large."""
     kinds = rng.sample(list(LAYOUTS), rng.choice((1, 2, 3)))
-    made = [
+    return [
         make_page(
             rng,
             cells[1] * CELL,
@@ -67,6 +81,17 @@ def draw_batch(
         )
         for _ in range(pages)
     ]
+
+
+def ask_pages(
+    rng: random.Random,
+    made: list[MadePage],
+    cells: tuple[int, int],
+    *,
+    queries_per_page: int = 2,
+    image_share: float = 0.15,
+) -> RetrievalBatch:
+    """Fresh queries for these pages: the same pages can be asked many times."""
     texts = [" ".join(line.text for line in group_lines(p.words)).casefold() for p in made]
     asked = [{q.casefold() for f in p.facts for q in f.questions} for p in made]
     queries: list[QueryItem] = []
@@ -104,12 +129,12 @@ def _text_query(
 ) -> _Query | None:
     for _ in range(6):
         r = rng.random()
-        if r < 0.35 and page.facts:
+        if r < 0.5 and page.facts:
             fact = rng.choice(page.facts)
             question = rng.choice(fact.questions)
             same = [i for i, a in enumerate(asked) if question.casefold() in a]
             noun = question.rstrip("?.").removeprefix("What is the ").removeprefix("Who is the ")
-            if len(same) == 1 and rng.random() < 0.6:
+            if len(same) == 1 and rng.random() < 0.3:
                 return _Query(question, same)
             has = [i for i, t in enumerate(texts) if fact.answer.casefold() in t]
             style = rng.random()
@@ -122,7 +147,7 @@ def _text_query(
             )
             if len(fact.answer) >= 3:
                 return _Query(text, has or [index], fact.answer, _in_order(page), fact.boxes)
-        elif r < 0.8 and page.words:
+        elif r < 0.85 and page.words:
             lines = [line for line in group_lines(page.words) if len(line.words) >= 1]
             words = rng.choice(lines).words
             start = rng.randrange(len(words))
