@@ -67,36 +67,40 @@ class Probe:
 
     def scores(self, query: FloatArray) -> FloatArray:
         """Of every row [q, dim] against all: float32 [q, n]."""
-        found: FloatArray = self._scores(query).numpy()
-        return found
+        found, scale = self._products(query)
+        scores: FloatArray = found.T.numpy() * scale
+        return scores
 
     def top(self, query: FloatArray, count: int) -> tuple[FloatArray, IntArray]:
         """The ``count`` best centroids of every row [q, dim]: scores and ids [q, count], best first."""
         import torch
 
-        scores = self._scores(query)
-        rows, total = scores.shape
+        found, scale = self._products(query)
+        total, rows = found.shape
         blocks = total // _BLOCK
         if count * 4 >= blocks:
-            top = scores.topk(min(count, total), dim=1)
-            return top.values.numpy(), top.indices.numpy()
-        # The best `count` lie in the `count` blocks with the highest best scores, or in the odd rest.
+            top = found.T.topk(min(count, total), dim=1)
+            return top.values.numpy() * scale, top.indices.numpy()
+        # The best `count` lie in the `count` blocks with the highest best scores, or in the odd rest. Block
+        # `j` is every `blocks`-th centroid from `j` on: maxima of whole runs of numbers are found sooner.
         whole = blocks * _BLOCK
-        grid = scores[:, :whole].view(rows, blocks, _BLOCK)
-        chosen = grid.amax(2).topk(count, dim=1, sorted=False).indices
-        ids = (chosen[:, :, None] * _BLOCK + torch.arange(_BLOCK)).view(rows, -1)
+        best = found[:whole].numpy().reshape(_BLOCK, blocks * rows).max(0).reshape(blocks, rows)
+        chosen = torch.from_numpy(np.ascontiguousarray(best.T)).topk(count, dim=1, sorted=False).indices
+        ids = (torch.arange(0, whole, blocks)[:, None] + chosen[:, None]).view(rows, -1)
         if whole < total:
             ids = torch.cat([ids, torch.arange(whole, total).expand(rows, -1)], 1)
-        top = scores.gather(1, ids).topk(count, dim=1)
-        return top.values.numpy(), ids.gather(1, top.indices).numpy()
+        top = found.T.gather(1, ids).topk(count, dim=1)
+        return top.values.numpy() * scale, ids.gather(1, top.indices).numpy()
 
-    def _scores(self, query: FloatArray) -> torch.Tensor:
+    def _products(self, query: FloatArray) -> tuple[torch.Tensor, FloatArray]:
+        """float32 [n, q] and [q, 1]: scores, transposed, but for a factor of each query row."""
         import torch
 
         if not bytes_multiply_exactly():
             if self._floats is None:
-                self._floats = (self._codes.float() * self._scale[:, None]).T.contiguous()
-            return torch.from_numpy(query) @ self._floats
+                self._floats = self._codes.float() * self._scale[:, None]
+            return self._floats @ torch.from_numpy(query).T, np.ones((len(query), 1), np.float32)
         codes, scale = quantised(query)
-        products = torch._int_mm(torch.from_numpy(codes), self._codes.T).float()
-        return products.mul_(self._scale).mul_(torch.from_numpy(scale)[:, None])
+        # The many rows on the left: the library packs what stands on the right anew at every call.
+        products = torch._int_mm(self._codes, torch.from_numpy(codes).T.contiguous())
+        return products * self._scale[:, None], scale[:, None]

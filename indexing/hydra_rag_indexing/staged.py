@@ -38,7 +38,6 @@ def staged_search(
     if allowed < pages or len(tail):
         estimates[~(alive & stage.covered)] = -np.inf
     tail = tail[alive[tail]]
-    slack = 0.0 if codes is None else codes.slack(query, tail, table.max_norm)
     chosen, scores = tail, _scores(table, codes, query, tail)
     available = allowed - len(tail)
     first = stage.first_batch(k)
@@ -48,8 +47,6 @@ def staged_search(
         order = best_first(estimates, min(wanted, available), available)
         new = order[done:]
         fresh = _scores(table, codes, query, new)
-        if codes is not None:
-            slack = max(slack, codes.slack(query, new, table.max_norm))
         chosen, scores = np.concatenate([chosen, new]), np.concatenate([scores, fresh])
         done = len(order)
         if enough(estimates[order], scores[len(tail) :], scores, k, stage.settings.caution):
@@ -57,6 +54,7 @@ def staged_search(
         if done >= most and allowed == table.live_pages:
             break
         wanted = max(most, stage.most_pages(done))
+    slack = 0.0 if codes is None else codes.slack(query, chosen, table.max_norm)
     return best_pages(table, query, chosen, scores, k, slack)
 
 
@@ -70,7 +68,7 @@ def coded_search(
 
 def _scores(table: PageTable, codes: Codes | None, query: FloatArray, positions: IntArray) -> FloatArray:
     """By codes where a page has some; those without are scored from the file, and get codes."""
-    if codes is None:
+    if codes is None or not len(positions):
         return score_pages(table, query, positions)
     coded = codes.start[positions] >= 0
     if coded.all():
