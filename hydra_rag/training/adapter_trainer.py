@@ -43,7 +43,7 @@ class AdapterTraining:
     steps: int = 0
     lr: float = 5e-4
     temperature: float = 0.02
-    align: float = 0.2
+    align: float = 0.5
     bf16: bool = False
     page_tokens: int | None = None
     save_every: int = 50
@@ -111,7 +111,7 @@ def _loss(
     """The sum of all losses, the share of queries with the right page first, the loss of alignment."""
     scores = token_scores(queries, pages)
     loss, right = contrastive_loss(scores.mean(), batch.relevant, config.temperature)
-    looked = alignment_loss(queries, pages, batch.aligned)
+    looked = alignment_loss(queries, pages, batch.aligned, relevant=batch.relevant)
     if config.merge > 1:
         groups = draw_groups(rng, len(pages), rng.randint(2, config.merge))
         index = torch.tensor(groups, device=scores.best.device)

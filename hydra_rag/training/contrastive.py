@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -91,19 +92,28 @@ def alignment_loss(
     pages: Sequence[torch.Tensor],
     aligned: Sequence[Alignment],
     temperature: float = 0.05,
+    relevant: Sequence[Sequence[int]] | None = None,
 ) -> torch.Tensor:
     """Cross entropy between the similarities of a query's characters to a page's cells and the cells that
-    show them: what makes the similarity map point at the words asked for. Zero without alignments."""
+    show them: what makes the similarity map point at the words asked for. With ``relevant`` pages of every
+    query the cells of all pages compete, those of other relevant pages left out. Zero without alignments."""
     losses = []
+    ends = list(itertools.accumulate(len(page) for page in pages))
+    every = torch.cat(list(pages)) if relevant is not None and aligned else torch.empty(0)
     for one in aligned:
         kept = [(one.start + k, cells) for k, cells in enumerate(one.cells) if cells]
-        page = pages[one.page]
         if not kept or kept[-1][0] >= len(queries[one.query]):
             continue
-        there = torch.zeros(len(kept), len(page), dtype=torch.bool, device=page.device)
+        first = 0 if relevant is None else ends[one.page] - len(pages[one.page])
+        where = pages[one.page] if relevant is None else every
+        there = torch.zeros(len(kept), len(where), dtype=torch.bool, device=where.device)
         for row, (_, cells) in enumerate(kept):
-            there[row, list(cells)] = True
+            there[row, [first + cell for cell in cells]] = True
         rows = queries[one.query][[at for at, _ in kept]]
-        logs = torch.log_softmax((rows @ page.T).float() / temperature, dim=1)
+        logits = (rows @ where.T).float() / temperature
+        for page in relevant[one.query] if relevant is not None else ():
+            if page != one.page:
+                logits[:, ends[page] - len(pages[page]) : ends[page]] = -torch.inf
+        logs = torch.log_softmax(logits, dim=1)
         losses.append(-logs.masked_fill(~there, -torch.inf).logsumexp(1).mean())
     return torch.stack(losses).mean() if losses else torch.zeros(())

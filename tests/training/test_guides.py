@@ -109,6 +109,14 @@ def test_alignment_is_the_share_of_similarity_on_the_cells_that_show_the_charact
     assert float(alignment_loss([query], [page], [Alignment(0, 0, 4, [frozenset({1})] * 2)])) == 0.0
 
 
+def test_cells_of_other_pages_compete_unless_they_are_relevant_too() -> None:
+    query, pages = torch.randn(3, 8), [torch.randn(4, 8), torch.randn(2, 8), torch.randn(5, 8)]
+    aligned = [Alignment(0, 2, 1, [frozenset({0, 3})])]
+    against = torch.cat([pages[0], pages[2]])
+    plain = -torch.softmax(query[1] @ against.T / 0.05, 0)[[4, 7]].sum().log()
+    torch.testing.assert_close(alignment_loss([query], pages, aligned, relevant=[[1, 2]]), plain)
+
+
 def test_drawn_alignments_name_text_queries_and_cells_of_their_page() -> None:
     batch = draw_batch(random.Random(5), pages=6, cells=(8, 10))
     assert len(batch.aligned) >= 4
