@@ -72,7 +72,8 @@ def score_steps(
                 padded = torch.tensor([asked[i] + [0] * (longest - len(asked[i])) for i in group])
                 places = torch.arange(after, after + longest, device=device)
                 copied = copy.deepcopy(cache)
-                copied.reorder_cache(torch.zeros(len(group), dtype=torch.long, device=device))
+                same = torch.zeros(len(group), dtype=torch.long, device=device)
+                copied.reorder_cache(same)  # type: ignore[arg-type]
                 out = tree(
                     input_ids=padded.to(device),
                     position_ids=places.expand(spots.shape[0], len(group), -1),

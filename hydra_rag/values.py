@@ -85,9 +85,9 @@ class GenerationResult:
     ``text``: decoded, special tokens and thinking blocks removed. ``token_ids``: the new tokens, end
     token included. ``finish_reason``: ``"stop"``, ``"length"`` or ``"cancelled"``.
     ``logprobs``: natural log-probability of each new token under the model (before temperature).
-    ``prompt_tokens``: length of the prompt, image tokens included. ``support``: factor on the confidence that
-    the model knows nothing of (how likely the page's layout thinks a span), 0.0 to 1.0. ``weights``: of an
-    answer chosen among spans, how likely each word of the evidence is a part of it (the best span's are 1).
+    ``prompt_tokens``: length of the prompt, image tokens included. ``chance``: of an answer that was chosen
+    among spans, how likely that choice is right (0.0 to 1.0), which then is the confidence. ``weights``: of
+    such an answer, how likely each word of the evidence is a part of it (the best span's are 1).
     """
 
     text: str
@@ -95,16 +95,18 @@ class GenerationResult:
     finish_reason: str
     logprobs: tuple[float, ...] = field(default=(), repr=False)
     prompt_tokens: int = 0
-    support: float = 1.0
+    chance: float | None = None
     weights: tuple[float, ...] = field(default=(), repr=False)
 
     @property
     def confidence(self) -> float:
-        """Geometric mean probability of the tokens times the support, 0.0 to 1.0 (0.0 when nothing was
-        generated)."""
+        """The chance where there is one, else the geometric mean probability of the tokens, 0.0 to 1.0 (0.0
+        when nothing was generated)."""
+        if self.chance is not None:
+            return self.chance
         if not self.logprobs:
             return 0.0
-        return self.support * float(np.exp(sum(self.logprobs) / len(self.logprobs)))
+        return float(np.exp(sum(self.logprobs) / len(self.logprobs)))
 
 
 @dataclass(frozen=True, slots=True)

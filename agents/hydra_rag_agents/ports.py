@@ -21,13 +21,26 @@ if TYPE_CHECKING:
 __all__ = ["EvidenceLine", "Library", "Reader", "Reading", "Transcribed"]
 
 
+class WordPrior(NamedTuple):
+    """How likely an answer is to begin with a word, and to end with it once it has come there; how much the
+    layout supports one that begins here, also beside other pages; how well its cell answers beside the
+    page's best one. All 0 to 1. ``opens``: whether it begins what its cell may answer; ``prose``: whether
+    the cell is a sentence's."""
+
+    begins: float
+    ends: float
+    supports: float
+    place: float = 0.0
+    opens: bool = True
+    prose: bool = False
+
+
 class EvidenceLine(NamedTuple):
-    """A line that an answer may be taken from. ``priors``: of every word (as white space parts them), how
-    likely it is to begin the answer and to end it, and how much it supports one, 0 to 1. ``boxes``: where
-    each of the words stands on its page."""
+    """A line that an answer may be taken from. ``priors``: of every word, as white space parts them.
+    ``boxes``: where each of the words stands on its page."""
 
     text: str
-    priors: tuple[tuple[float, float, float], ...]
+    priors: tuple[WordPrior, ...]
     boxes: tuple[Box, ...] = ()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from hydra_rag.lines import Line
 from hydra_rag.values import Word
@@ -12,10 +11,11 @@ from hydra_rag_agents.answer_form import wants_digits, wants_name
 from hydra_rag_agents.matching import nearness
 from hydra_rag_agents.named import names_support
 from hydra_rag_agents.places import WordSupport, word_support
+from hydra_rag_agents.ports import WordPrior
 from hydra_rag_agents.text_context import content_tokens, said
 from hydra_rag_agents.units import ties
 
-__all__ = ["WordPrior", "line_priors"]
+__all__ = ["line_priors"]
 
 #: A word without any support; factors of words that the question itself says, that do not begin their cell,
 #: that stand before a colon, that have another form than is asked for; of a sentence's words far from it.
@@ -32,15 +32,6 @@ _CLOSES, _GOES_ON, _OPEN = 0.8, 0.3, 0.5
 _STOPS = ".!?;"
 #: An answer hardly ends where something is announced, nor between words that belong together.
 _DANGLING, _BROKEN, _TORN = ",+&", "-–/", 0.02
-
-
-class WordPrior(NamedTuple):
-    """How likely an answer is to begin with a word, and to end with it once it has come there; how much the
-    layout supports one that begins here, also beside other pages. All 0 to 1."""
-
-    begins: float
-    ends: float
-    supports: float
 
 
 def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) -> list[tuple[WordPrior, ...]]:
@@ -92,7 +83,10 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
             if tied[number] or _goes_on(word.text, prose=told.prose):
                 until[-1] = _TORN
             supports = likely * math.sqrt(told.best) * named
-            priors += [WordPrior(likely, end, supports) for end in until]
+            priors += [
+                WordPrior(likely, end, supports, told.score, told.begins and not piece, told.prose)
+                for piece, end in enumerate(until)
+            ]
         found.append(tuple(priors))
     return found
 

@@ -12,7 +12,8 @@ from hydra_rag.prompts import NOT_FOUND_TEXT, READ_PROMPT
 from hydra_rag.values import GenerationResult, MultiVector, QueryItem, TextDelta
 from hydra_rag_agents.gate import Gate
 from hydra_rag_agents.ports import EvidenceLine, Reading, Transcribed
-from hydra_rag_agents.spans import Spans
+from hydra_rag_agents.span_signs import span_weights_for
+from hydra_rag_agents.spans import Option, Spans
 from hydra_rag_agents.state import ReaderProfile
 
 if TYPE_CHECKING:
@@ -71,10 +72,19 @@ def image_message(images: Sequence[Image.Image], text: str) -> list[dict[str, An
 class ModelReader:
     """The answer view and the query embedding of a model that is loaded on first use."""
 
-    def __init__(self, model: Callable[[], HydraModel], calibration: Calibration | None = None) -> None:
+    def __init__(
+        self,
+        model: Callable[[], HydraModel],
+        calibration: Calibration | None = None,
+        *,
+        watch: Callable[[Sequence[Option]], object] | None = None,
+    ) -> None:
+        """``watch``: told what every answer was chosen from."""
         self._model = model
+        self._watch = watch
         self._profile: ReaderProfile | None = None
         self._calibration = calibration
+        self._weights: Mapping[str, float] | None = None
 
     @property
     def profile(self) -> ReaderProfile:
@@ -99,14 +109,27 @@ class ModelReader:
         brake = self._brake(text)
         if evidence and self.profile.bound:
             encode = partial(model.processor.tokenizer.encode, add_special_tokens=False)
-            spans = Spans(evidence, encode, refusal=NOT_FOUND_TEXT, brake=brake, longest=max_new_tokens)
+            question = text.rpartition("\n")[2]
+            spans = Spans(
+                evidence,
+                encode,
+                question=question,
+                refusal=NOT_FOUND_TEXT,
+                longest=max_new_tokens,
+                weights=self._span_weights(),
+            )
             if spans:
                 shown = images if self.profile.bound_image else ()
-                return SpanReading(model, image_message(shown, text), spans)
+                return SpanReading(model, image_message(shown, text), spans, self._watch)
         options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "do_sample": False}
         if brake:
             options["logits_processor"] = [_braked(model, brake)]
         return StreamReading(model.stream(image_message(images, text), seed=seed, **options))
+
+    def _span_weights(self) -> Mapping[str, float]:
+        if self._weights is None:
+            self._weights = span_weights_for(self._model())
+        return self._weights
 
     def _brake(self, prompt: str) -> float:
         if prompt == READ_PROMPT:
@@ -168,11 +191,17 @@ def _braked(model: HydraModel, bias: float) -> Any:
 class SpanReading:
     """The likeliest span of the evidence as a :class:`Reading`: there at once, when all are scored."""
 
-    def __init__(self, model: HydraModel, messages: list[dict[str, Any]], spans: Spans) -> None:
+    def __init__(
+        self,
+        model: HydraModel,
+        messages: list[dict[str, Any]],
+        spans: Spans,
+        watch: Callable[[Sequence[Option]], object] | None = None,
+    ) -> None:
         from hydra_rag.scoring import submit_scores
 
         prompt = model.processor.chat(messages)
-        self._model, self._spans, self._size = model, spans, len(prompt)
+        self._model, self._spans, self._size, self._watch = model, spans, len(prompt), watch
         self._job = submit_scores(model, prompt, spans.choose)
         self._result: GenerationResult | None = None
 
@@ -181,12 +210,15 @@ class SpanReading:
             scored = self._job.result()
         except CancelledError:
             return
-        chosen = self._spans.best(scored)
+        options = self._spans.options(scored)
+        if self._watch is not None:
+            self._watch(options)
+        chosen = self._spans.best(options)
         encode = self._model.processor.tokenizer.encode
         ids = tuple(int(i) for i in encode(chosen.text, add_special_tokens=False))
-        weights = self._spans.weights(scored)
+        weights = self._spans.weights(options)
         self._result = GenerationResult(
-            chosen.text, ids, "stop", chosen.logprobs, self._size, chosen.support, weights
+            chosen.text, ids, "stop", chosen.logprobs, self._size, chosen.chance, weights
         )
         yield TextDelta(chosen.text, ids)
 

@@ -1,35 +1,37 @@
 """Answers that a page prints: its spans of whole words, weighed by the model and by the layout.
 
 A small reader often begins a value wrongly or stops too soon, and spells it wrong. So it is not asked to
-write: every span of the evidence that may be the answer gets the model's own log-likelihood, the layout's
-for its first word and for the word it ends with (:mod:`hydra_rag_agents.priors`), and the best one wins. The
-refusal is one of them. Needs a tokenizer with one token a character (``nano``): others would cut through
-tokens. No torch.
+write: every span of the evidence that may be the answer gets the model's own log-likelihood, which is
+weighed together with what the layout says and with the form of the words
+(:mod:`hydra_rag_agents.span_signs`), and the best one wins. The refusal is one of them. Needs a tokenizer
+with one token a character (``nano``): others would cut through tokens. No torch.
 """
 
 from __future__ import annotations
 
+import math
 import unicodedata
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from itertools import islice
 from math import exp, log
 from typing import NamedTuple, Protocol
 
 from hydra_rag.lines import CELL_BREAK
-from hydra_rag_agents.ports import EvidenceLine
+from hydra_rag_agents.ports import EvidenceLine, WordPrior
+from hydra_rag_agents.span_signs import DEFAULT, Asked, Signs, Span, score
 
-__all__ = ["Chosen", "Scored", "Spans"]
+__all__ = ["Chosen", "Option", "Scored", "Spans"]
 
 #: Characters that may be left off at the end of an answer, though they stand before the next space; and after
 #: which one may begin.
 _LOOSE, _OPENING = ".,;:!?)]”\"'", "(“\"'#"
-#: How much the layout weighs beside the model, for the first word and for where the answer ends.
-_BEGIN, _END = 18.0, 3.0
 #: Places to begin that are scored, and words that an answer has at most.
 _STARTS, _WORDS = 24, 12
-_LEAST, _REFUSED = 1e-3, 7.0
+#: How much the layout weighs beside the model's first character where these are chosen.
+_BEGIN = 18.0
+_LEAST = 1e-3
 #: Scores are far apart; where a place is asked for they are brought together by this factor.
-_EVEN = 4.0
+_EVEN = 2.0
 #: And of the next word of a span, beside the one before.
 _FURTHER = 0.8
 
@@ -45,11 +47,12 @@ class Scored(Protocol):
 
 
 class Chosen(NamedTuple):
-    """``logprobs``: of the characters and of the end; ``support``: the layout's, 0 to 1 (1 for a refusal)."""
+    """``logprobs``: of the characters and of the end; ``chance``: that an answer begins with this word,
+    or that there is none, by the weights of the signs, 0 to 1."""
 
     text: str
     logprobs: tuple[float, ...]
-    support: float
+    chance: float
 
 
 class _Run(NamedTuple):
@@ -58,16 +61,24 @@ class _Run(NamedTuple):
 
     word: int
     text: str
-    prior: float
-    support: float
+    prior: WordPrior
     stops: tuple[tuple[int, float], ...]
+
+
+class Option(NamedTuple):
+    """What may be answered: a span that begins with word number ``word`` of all, or the refusal (-1)."""
+
+    text: str
+    signs: Signs
+    logprobs: tuple[float, ...]
+    word: int
 
 
 class Spans:
     """The spans of ``lines``. An answer may run on into the next line, never over a tab into the next cell.
 
     ``encode``: text to token ids. ``longest``: tokens of an answer at most. ``refusal``: what may be answered
-    although no line says it, and ``brake``, what that costs in log-likelihood.
+    although no line says it. ``weights``: of the signs.
     """
 
     def __init__(
@@ -75,20 +86,21 @@ class Spans:
         lines: Sequence[EvidenceLine],
         encode: Callable[[str], Sequence[int]],
         *,
+        question: str,
         refusal: str,
-        brake: float,
         longest: int,
+        weights: Mapping[str, float] = DEFAULT,
     ) -> None:
         kept = [line for line in lines if line.text.strip()]
         text = " ".join(_tidy(_plain(line.text)) for line in kept)
-        weights = [prior for line in kept for prior in line.priors]
-        if len(weights) != len(text.split()):
+        priors = [WordPrior(*prior) for line in kept for prior in line.priors]
+        if len(priors) != len(text.split()):
             raise ValueError("priors must name likelihoods for every word of every line")
-        self._encode, self._refusal, self._brake = encode, refusal, brake
+        self._encode, self._refusal, self._question, self._weights = encode, refusal, question, weights
         odd = {character for character in set(text) if len(encode(character)) != 1}
-        self._runs = list(_runs(text, weights, longest, odd))
+        self._runs = list(_runs(text, priors, longest, odd))
         self._asked: list[_Run] = []
-        self._words = len(weights)
+        self._words = len(priors)
 
     def __bool__(self) -> bool:
         """Whether there is any span at all."""
@@ -99,48 +111,53 @@ class Spans:
         model's log-probability of every token to come first."""
 
         def likely(run: _Run) -> float:
-            return _BEGIN * log(run.prior) + first[self._encode(run.text[0])[0]]
+            return _BEGIN * log(max(_LEAST, run.prior.begins)) + first[self._encode(run.text[0])[0]]
 
-        unique = {run.text: run for run in sorted(self._runs, key=lambda run: run.prior)}
+        unique = {run.text: run for run in sorted(self._runs, key=lambda run: run.prior.begins)}
         self._asked = sorted(unique.values(), key=likely, reverse=True)[:_STARTS]
         return [list(self._encode(text)) for text in (self._refusal, *(run.text for run in self._asked))]
 
-    def best(self, scored: Sequence[Scored]) -> Chosen:
-        """The likeliest answer, by the scores of what :meth:`choose` named."""
-        refused = scored[0]
-        told = (*refused.logprobs, refused.ends[-1])
-        top = sum(told) - _REFUSED - self._brake
-        chosen = Chosen(self._refusal, told, 1.0)
-        for score, run, length, told in self._told(scored):
-            if score > top:
-                top, chosen = score, Chosen(run.text[:length], told, run.support)
-        return chosen
+    def options(self, scored: Sequence[Scored]) -> list[Option]:
+        """The refusal, and every span that begins where :meth:`choose` named a beginning, with its signs.
+        ``scored``: what that named, in its order."""
+        found: list[tuple[Span, int]] = []
+        for run, known in zip(self._asked, scored[1:], strict=True):
+            for length, stops in run.stops:
+                told, end = known.logprobs[:length], known.ends[length]
+                span = Span(run.text[:length], told, end, run.prior, stops, run.text[length:])
+                found.append((span, run.word))
+        asked = Asked(self._question, [span for span, _ in found])
+        refused, end = scored[0].logprobs, scored[0].ends[-1]
+        return [
+            Option(self._refusal, asked.refusal(refused, end), (*refused, end), -1),
+            *(Option(s.text, asked.of(s), (*s.logprobs, s.end), word) for s, word in found),
+        ]
 
-    def weights(self, scored: Sequence[Scored]) -> tuple[float, ...]:
+    def best(self, options: Sequence[Option]) -> Chosen:
+        """The likeliest of ``options``; the first of equals."""
+        scores = [score(option.signs, self._weights) for option in options]
+        top = max(scores)
+        chosen = options[scores.index(top)]
+        chances = [exp(value - top) for value in scores]
+        same = [c for option, c in zip(options, chances, strict=True) if option.word == chosen.word]
+        return Chosen(chosen.text, chosen.logprobs, math.fsum(same) / math.fsum(chances))
+
+    def weights(self, options: Sequence[Option]) -> tuple[float, ...]:
         """How likely each word of the lines, as white space parts them, is a part of the answer if there is
         one: that of the likeliest span over it, as a share of the best span's. Where a span ends is less
         sure than where it begins."""
         likely = [0.0] * self._words
-        every = [(score, run.word, run.text[:length]) for score, run, length, _ in self._told(scored)]
-        top = max((score for score, _, _ in every), default=0.0)
-        for score, first, text in every:
-            weight = exp((score - top) / _EVEN)
-            for word in range(first, first + len(text.split())):
+        every = [(score(option.signs, self._weights), option) for option in options if option.word >= 0]
+        top = max((value for value, _ in every), default=0.0)
+        for value, option in every:
+            weight = exp((value - top) / _EVEN)
+            for word in range(option.word, option.word + len(option.text.split())):
                 likely[word] = max(likely[word], weight)
                 weight *= _FURTHER
         return tuple(likely)
 
-    def _told(self, scored: Sequence[Scored]) -> Iterator[tuple[float, _Run, int, tuple[float, ...]]]:
-        """(score, run, length in characters, log-probabilities) of every span that was scored."""
-        for run, known in zip(self._asked, scored[1:], strict=True):
-            for length, layout in run.stops:
-                told = (*known.logprobs[:length], known.ends[length])
-                yield sum(told) + _BEGIN * log(run.prior) + _END * layout, run, length, told
 
-
-def _runs(
-    text: str, weights: Sequence[tuple[float, float, float]], longest: int, odd: Container[str]
-) -> Iterator[_Run]:
+def _runs(text: str, priors: Sequence[WordPrior], longest: int, odd: Container[str]) -> Iterator[_Run]:
     """``odd``: characters that are no token; no run goes over one."""
     word = -1
     for at, character in enumerate(text):
@@ -150,8 +167,8 @@ def _runs(
         if at and text[at - 1] not in f" {CELL_BREAK}{_OPENING}":
             continue
         stops, odds = [], 0.0
-        for end, (_, likely, _) in zip(_word_ends(text, at, longest, odd), weights[word:], strict=False):
-            ends = min(1 - _LEAST, max(_LEAST, likely))
+        for end, prior in zip(_word_ends(text, at, longest, odd), priors[word:], strict=False):
+            ends = min(1 - _LEAST, max(_LEAST, prior.ends))
             last = end
             while last > at and text[last - 1] in _LOOSE:
                 last -= 1
@@ -159,8 +176,7 @@ def _runs(
             odds += log(2 * (1 - ends))
         if stops:
             run = text[at : at + max(n for n, _ in stops)]
-            begins, _, support = weights[word]
-            yield _Run(word, run, max(_LEAST, begins), support, tuple(stops))
+            yield _Run(word, run, priors[word], tuple(stops))
 
 
 def _word_ends(text: str, start: int, longest: int, odd: Container[str]) -> Iterator[int]:

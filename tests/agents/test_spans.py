@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hydra_rag.scoring import Continuation
-from hydra_rag_agents.ports import EvidenceLine
+from hydra_rag_agents.ports import EvidenceLine, WordPrior
+from hydra_rag_agents.span_signs import DEFAULT
 from hydra_rag_agents.spans import Chosen, Spans
 
 FLAT = -4.0
@@ -21,11 +22,14 @@ def encode(text: str) -> list[int]:
 
 
 def even(*lines: str) -> list[EvidenceLine]:
-    return [EvidenceLine(line, ((1.0, 0.5, 1.0),) * len(line.split())) for line in lines]
+    return [EvidenceLine(line, (WordPrior(1.0, 0.5, 1.0),) * len(line.split())) for line in lines]
 
 
-def spans_of(lines: Sequence[EvidenceLine], *, brake: float = 0.0, longest: int = 40) -> Spans:
-    return Spans(lines, encode, refusal="not found", brake=brake, longest=longest)
+def spans_of(
+    lines: Sequence[EvidenceLine], *, longest: int = 40, question: str = "What?", **weights: float
+) -> Spans:
+    used = {**DEFAULT, **{name.replace("_", " "): value for name, value in weights.items()}}
+    return Spans(lines, encode, question=question, refusal="not found", longest=longest, weights=used)
 
 
 def choice(spans: Spans, likely: dict[str, float], *, ends: float = FLAT) -> Chosen:
@@ -40,7 +44,7 @@ def choice(spans: Spans, likely: dict[str, float], *, ends: float = FLAT) -> Cho
                 logs[: len(answer)] = [value / (len(answer) + 1)] * len(answer)
                 stops[len(answer)] = value / (len(answer) + 1)
         scored.append(Continuation(tuple(logs), tuple(stops)))
-    return spans.best(scored)
+    return spans.best(spans.options(scored))
 
 
 @given(st.integers(0, 10_000))
@@ -52,7 +56,7 @@ def test_whatever_the_model_says_the_answer_is_printed_on_the_page(seed: int) ->
         Continuation(tuple(-rng.random() * 9 for _ in ids), tuple(-rng.random() * 9 for _ in [0, *ids]))
         for ids in spans.choose([-rng.random() for _ in range(10_000)])
     ]
-    answer = spans.best(scored).text
+    answer = spans.best(spans.options(scored)).text
     page = " ".join(line.text for line in lines)
     assert answer == "not found" or answer in page
     assert "\t" not in answer
@@ -75,29 +79,44 @@ def test_an_answer_is_whole_words_of_one_cell() -> None:
     assert choice(spans, {"11 Fuse": -0.1}).text == "11 Fuse"  # a sentence may go on in the next line
 
 
-def test_the_refusal_competes_and_can_be_braked() -> None:
+def test_the_refusal_competes_at_its_own_price() -> None:
     lines = even("Clara Parker")
     likely = {"not found": -1.0, "Clara Parker": -3.0}
-    assert choice(spans_of(lines), likely).text == "Clara Parker"  # the layout knows it a little better
-    likely["not found"] = 6.0
-    assert choice(spans_of(lines), likely).text == "not found"
-    assert choice(spans_of(lines, brake=8.0), likely).text == "Clara Parker"
+    assert choice(spans_of(lines, refused=0.0), likely).text == "not found"
+    found = choice(spans_of(lines, refused=-8.0), likely)
+    assert found.text == "Clara Parker"
+    assert 0.9 < found.chance < 1.0  # what the refusal leaves
+
+
+def test_a_choice_is_as_likely_as_its_beginning() -> None:
+    spans = spans_of(even("Clara Parker", "12 kg"), refused=-50.0, stops=0.0)
+    found = choice(spans, {"Clara": -1.0, "12": -1.0}, ends=-30.0)
+    assert (found.text, found.chance) == ("Clara", pytest.approx(1 / 2))
 
 
 def test_the_layout_decides_where_the_model_wavers_and_not_where_it_is_sure() -> None:
-    lines = [EvidenceLine("15/09/1995 A-35212", ((0.3, 0.5, 0.2), (1.0, 0.5, 0.7)))]
+    lines = [EvidenceLine("15/09/1995 A-35212", (WordPrior(0.3, 0.5, 0.2), WordPrior(1.0, 0.5, 0.7)))]
     wavers = {"15/09/1995": -2.0, "A-35212": -4.0}
-    found = choice(spans_of(lines), wavers)
-    assert (found.text, found.support) == ("A-35212", 0.7)
-    found = choice(spans_of(lines), {"15/09/1995": -2.0, "A-35212": -24.0})
-    assert (found.text, found.support) == ("15/09/1995", 0.2)
+    assert choice(spans_of(lines), wavers).text == "A-35212"
+    assert choice(spans_of(lines), {"15/09/1995": -2.0, "A-35212": -24.0}).text == "15/09/1995"
+
+
+def test_the_form_of_the_words_counts_where_it_has_weight() -> None:
+    lines = even("12.50 EUR", "Ada Berg")
+    likely = {"12.50 EUR": -3.0, "Ada Berg": -4.0}
+    spans = spans_of(lines, question="Who signed it?")
+    assert choice(spans, likely).text == "12.50 EUR"
+    spans = Spans(lines, encode, question="Who signed it?", refusal="not found", longest=40,
+                  weights={**DEFAULT, "kind: who > names": 4.0})  # fmt: skip
+    assert choice(spans, likely).text == "Ada Berg"
 
 
 @pytest.mark.parametrize(("number", "unit", "told"), [(0.3, 0.8, "1900 W"), (0.5, 0.5, "1900")])
 def test_where_the_layout_ends_a_value_the_answer_ends(number: float, unit: float, told: str) -> None:
     lines = [
         EvidenceLine(
-            "1900 W of power", ((1.0, number, 1.0), (0.1, unit, 1.0), (0.1, 0.5, 1.0), (0.1, 0.5, 1.0))
+            "1900 W of power",
+            tuple(WordPrior(*prior, 1.0) for prior in ((1.0, number), (0.1, unit), (0.1, 0.5), (0.1, 0.5))),
         )
     ]
     likely = {"1900": -1.0, "1900 W": -3.0}
@@ -110,12 +129,12 @@ def test_where_the_layout_ends_a_value_the_answer_ends(number: float, unit: floa
             if text.startswith(answer):
                 stops[len(answer)] = value
         scored.append(Continuation((0.0,) * len(text), tuple(stops)))
-    assert spans.best(scored).text == told
+    assert spans.best(spans.options(scored)).text == told
 
 
 def test_the_likeliest_beginnings_are_scored() -> None:
     words = [f"{chr(0x100 + i)}x" for i in range(300)]
-    spans = spans_of([EvidenceLine(" ".join(words), ((0.5, 0.5, 0.5),) * 300)])
+    spans = spans_of([EvidenceLine(" ".join(words), (WordPrior(0.5, 0.5, 0.5),) * 300)])
     first = [-9.0] * 10_000
     first[0x100 + 250] = -1.0
     asked = spans.choose(first)
@@ -138,14 +157,16 @@ def test_long_answers_are_cut_at_a_word() -> None:
 
 def test_priors_belong_to_words() -> None:
     with pytest.raises(ValueError, match="every word"):
-        spans_of([EvidenceLine("two words", ((1.0, 0.5, 1.0),))])
+        spans_of([EvidenceLine("two words", (WordPrior(1.0, 0.5, 1.0),))])
 
 
 def test_a_character_without_a_token_costs_only_its_own_words() -> None:
     def narrow(text: str) -> list[int]:
         return [i for c in text for i in ([ord(c)] if c.isascii() else [1, 2])]
 
-    spans = Spans(even("Perth， 13/08", "LOPEZ 雅 VERA"), narrow, refusal="not found", brake=0.0, longest=40)
+    spans = Spans(
+        even("Perth， 13/08", "LOPEZ 雅 VERA"), narrow, question="?", refusal="not found", longest=40
+    )
     runs = ["".join(map(chr, ids)) for ids in spans.choose([FLAT] * 10_000)[1:]]
     assert sorted(runs) == ["13/08 LOPEZ", "LOPEZ", "Perth, 13/08 LOPEZ", "VERA"]
 
@@ -163,8 +184,8 @@ def test_the_weights_of_words_say_where_the_best_spans_stand() -> None:
                 logs[: len(answer)] = [value / (len(answer) + 1)] * len(answer)
                 stops[len(answer)] = value / (len(answer) + 1)
         scored.append(Continuation(tuple(logs), tuple(stops)))
-    assert spans.best(scored).text == "48.20 EUR"
-    total, figure, unit, ada, berg, vienna = spans.weights(scored)
+    assert spans.best(spans.options(scored)).text == "48.20 EUR"
+    total, figure, unit, ada, berg, vienna = spans.weights(spans.options(scored))
     assert figure == 1.0
     assert unit < 1.0  # an answer's end is less sure than its beginning
     assert max(total, ada, berg) < vienna < unit

@@ -82,3 +82,13 @@ def test_a_folder_without_boxes_is_told(command: Command, tiny: Path, folder: Pa
     ran = command("model", "calibrate", folder, "--model", tiny, "--json")
     assert ran.code == 2
     assert "boxes" in ran.json["error"]["message"]
+
+
+def test_a_model_that_writes_its_answers_has_none_to_choose(
+    command: Command, tiny: Path, folder: Path, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(tiny, tmp_path / "model"))
+    ran = command("model", "answers", folder, "--model", model)
+    assert ran.code == 2
+    assert "chooses them among words" in ran.err
+    assert not list(model.rglob("answers.json"))

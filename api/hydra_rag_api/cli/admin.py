@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hydra_rag.errors import StoreError
-from hydra_rag_api.cli import gaze
+from hydra_rag_api.cli import answering, gaze
 from hydra_rag_api.cli.command import Cli, command
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def register(app: typer.Typer) -> None:
     model = _group(app, "model", "Look after the model.")
     _model(model)
     gaze.register(model)
+    answering.register(model)
     _database(_group(app, "db", "Look after the database schema."))
     _keys(_group(app, "keys", "Access keys of tenants, for servers."))
     _config(_group(app, "config", "Look at the settings."))
