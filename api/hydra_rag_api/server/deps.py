@@ -82,8 +82,8 @@ async def _engine(
 Engine = Annotated[HydraRAG, Depends(_engine)]
 
 
-async def _place(services: Served, who: Who) -> AsyncIterator[Place]:
-    place = services.admission.enter(who.tenant)
+async def _place(services: Served, who: Who, request: Request) -> AsyncIterator[Place]:
+    place = request.scope["state"].get("place") or services.admission.enter(who.tenant)
     try:
         yield place
     finally:

@@ -5,6 +5,7 @@ Plain ASGI on purpose: it sees the client go away at once, and nothing buffers a
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 import time
@@ -13,15 +14,16 @@ from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import anyio
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hydra_rag.store.ids import new_id
+from hydra_rag_api.server.admission import Place
 from hydra_rag_api.server.errors import ApiError, api_error, problem
 from hydra_rag_api.server.recent import Recent
+from hydra_rag_api.server.shared_calls import SharedCalls
 
 if TYPE_CHECKING:
     from hydra_rag_api.server.services import Services
@@ -48,6 +50,7 @@ _UPLOADS = {"/api/documents", "/v1/files"}
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 #: Who was let in so lately may be refused, never let in, without being looked up anew.
 _RECENT_SECONDS, _MOST_RECENT = 5.0, 1024
+_LOOK_UP_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Guard:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app, self.services = app, services
         self._recent: Recent[str | None, tuple[Principal, float]] = Recent(_MOST_RECENT)
+        self._known = SharedCalls(lambda token: self._look_up(token), _LOOK_UP_THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -81,9 +85,14 @@ class Guard:
         request_id = new_id()
         limit = self._limit(scope)
         seen, too_large = 0, False
+        place: Place | None = None
+        sent: Message | None = None
 
         async def counted() -> Message:
-            nonlocal seen, too_large
+            nonlocal seen, too_large, sent
+            if sent is not None:
+                message, sent = sent, None
+                return message
             message = await receive()
             if message["type"] == "http.request":
                 seen += len(message.get("body", b""))
@@ -122,7 +131,16 @@ class Guard:
             if declared.isdigit() and int(declared) > limit:
                 raise _too_large(limit)
             self._check_queue(scope, headers)
-            scope.setdefault("state", {})["principal"] = await self._principal(scope, headers)
+            state = scope.setdefault("state", {})
+            state["principal"] = who = await self._principal(scope, headers)
+            if self._asks(scope) and who is not None:
+                first = await counted()
+                # Whoever still sends would hold a place for nothing: such a one gets it later.
+                if first["type"] == "http.request" and not first.get("more_body"):
+                    state["place"] = place = self.services.admission.enter(who.tenant)
+                    # Of many who come at once, those without a place are told before the others' work begins.
+                    await asyncio.sleep(0)
+                sent = first
             await self.app(scope, counted, marked)
         except Exception as error:
             known = api_error(error)
@@ -136,6 +154,8 @@ class Guard:
             else:
                 raise
         finally:
+            if place is not None:
+                place.leave()  # where the question came to an end before its turn
             route: Any = scope.get("route")
             path = scope["path"]
             known_path = path if path in self.services.question_paths else "other"  # refused before routing
@@ -166,10 +186,14 @@ class Guard:
             if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
                 raise ApiError(403, "cross_origin", "Requests from other sites' pages are refused.")
 
+    def _asks(self, scope: Scope) -> bool:
+        """Whether this is a question, which needs a place in the queue."""
+        return scope["method"] == "POST" and scope["path"] in self.services.question_paths
+
     def _check_queue(self, scope: Scope, headers: Headers) -> None:
         """Refuse a question that finds no place before it costs anything: no thread, no reading of what was
         sent. Only for those who were let in a moment ago; whoever gets in is looked up as always."""
-        if scope["method"] == "POST" and scope["path"] in self.services.question_paths:
+        if self._asks(scope):
             known = self._recent.get(_token(headers)[0])
             if known is not None and time.monotonic() - known[1] < _RECENT_SECONDS:
                 self.services.admission.check(known[0].tenant)
@@ -181,7 +205,7 @@ class Guard:
         token, by = _token(headers)
         if public and token is None:
             return None
-        known = await anyio.to_thread.run_sync(self._look_up, token)
+        known = await self._known(token)
         if isinstance(known, str):
             return self._remember(token, Principal(known, by))
         if public:

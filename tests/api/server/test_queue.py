@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,23 @@ def test_a_refusal_of_somebody_known_costs_nothing(tmp_path: Path, monkeypatch: 
         assert ask("hyd_wrong", json=good).status_code == 401
         assert client.get("/v1/models", headers={"Authorization": f"Bearer {key}"}).status_code == 200
         assert looked_up[2:] == ["hyd_wrong", key]
+
+
+def test_whoever_still_sends_holds_no_place(tmp_path: Path) -> None:
+    rag = make_rag(tmp_path / "store")
+    with Server(rag, ServerSettings(chat_running=1, chat_waiting=0)) as running, running.client() as client:
+        body = json.dumps({"model": "hydra-rag", "messages": [{"role": "user", "content": "What?"}]}).encode()
+        kind = {"Content-Type": "application/json"}
+        with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as slow:
+            head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {client.base_url.host}\r\n"
+            head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            slow.sendall(head.encode() + body[:-1])
+            for _ in range(2):
+                got = client.post("/v1/chat/completions", content=body, headers=kind)
+                assert got.status_code == 200
+            assert running.services.admission.running == 0
+            slow.sendall(body[-1:])
+            assert slow.recv(12) == b"HTTP/1.1 200"
 
 
 def test_a_full_server_refuses_over_http_and_goes_on(tmp_path: Path) -> None:
