@@ -63,7 +63,10 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
             merge=4,
             seed=seed,
         )
+        reader, model.vision.head = model.vision.head, None  # nothing here needs the words
         train_adapter(model, made_batches(seed, int(options.get("workers", 1))), out, config, log)
+        model.vision.clear()
+        model.vision.head = reader
         _calibrate_refusals(model, int(options.get("refusal_pages", 60)), log)
         model.save_adapter(out)
         model.close()
