@@ -144,8 +144,8 @@ def _embed(model: HydraModel, view: RetrievalView, prompts: Sequence[Prompt]) ->
     if words and view.spec.attention == "causal":
         words.sort(key=lambda i: len(prompts[i]))  # equal lengths together: little padding
         for start in range(0, len(words), 32):
-            some = words[start : start + 32]
-            for i, vectors in zip(some, _padded(view, [prompts[i] for i in some]), strict=True):
+            block = words[start : start + 32]
+            for i, vectors in zip(block, _padded(view, [prompts[i] for i in block]), strict=True):
                 out[i] = vectors
         rest = [i for i in range(len(prompts)) if out[i] is None]
     else:
