@@ -98,6 +98,10 @@ class ServerProcess:
         fields = text.rpartition(")")[2].split()
         return sum(int(value) for value in fields[11:15]) / os.sysconf("SC_CLK_TCK")
 
+    def spent_seconds(self) -> float:
+        """Processor time of the process itself so far, to the nanosecond."""
+        return time.clock_gettime((~self.process.pid << 3) | 2)  # CPUCLOCK_SCHED of the process, as in Linux
+
     def upload(self, name: str, data: bytes, collection: str = "default") -> str:
         """The job's id."""
         sent = self.client.post(

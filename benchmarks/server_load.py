@@ -10,7 +10,9 @@ differs, the line or the memory grows beyond bounds, or refusals are late.
 
 ``refusals_ms`` is wall clock at the client, so whatever else the machine does is in it. In
 ``refusals_alone_ms`` the time is taken off in which a refusal had nothing but a processor to wait for: the
-longer one of the waits of the server's event loop and of this process.
+longer one of the waits of the server's event loop and of this process. ``refusals_work_ms`` is the processor
+time of the whole server while a refusal was under way, the model's included: how much of its own work stood
+before it, whatever else the machine does.
 """
 
 from __future__ import annotations
@@ -51,6 +53,7 @@ class Report:
     waited_in_vain: int = 0
     refusals_ms: list[float] = field(default_factory=list)
     refusals_alone_ms: list[float] = field(default_factory=list)
+    refusals_work_ms: list[float] = field(default_factory=list)
     most_running: int = 0
     most_waiting: int = 0
     memory: list[int] = field(default_factory=list)
@@ -76,7 +79,7 @@ class Report:
         memory = out.pop("memory")
         shares = {"p50": 0.5, "p99": 0.99, "max": 1.0}
         out["refusals"] = len(self.refusals_ms)
-        for key in ("refusals_ms", "refusals_alone_ms"):
+        for key in ("refusals_ms", "refusals_alone_ms", "refusals_work_ms"):
             out[key] = {name: round(percentile(out[key], share), 1) for name, share in shares.items()}
         step = max(1, len(memory) // 20)
         out["memory_mib"] = [round(value / 2**20, 1) for value in memory[::step]]
@@ -148,13 +151,14 @@ async def one_client(
         while not over.is_set():
             which = order.randrange(len(asks))
             path, body = asks[which]
-            began, before = time.perf_counter(), waits()
+            began, before, spent = time.perf_counter(), waits(), server.spent_seconds()
             got = await client.post(path, json=body)
             took = time.perf_counter() - began
             if got.status_code in (429, 503) and got.headers.get("retry-after"):
                 waited = max(b - a for a, b in zip(before, waits(), strict=True))
                 report.refusals_ms.append(1000 * took)
                 report.refusals_alone_ms.append(1000 * max(0.0, took - waited))
+                report.refusals_work_ms.append(1000 * (server.spent_seconds() - spent))
                 await asyncio.sleep(order.uniform(0.5, 2.0))
             elif got.status_code != 200:
                 report.errors.append(f"{path} {got.status_code} {got.text[:300]}")

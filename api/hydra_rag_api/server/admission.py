@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 
 from hydra_rag_api.server.errors import ApiError
 
-__all__ = ["Admission", "Place"]
+__all__ = ["Admission", "OneByOne", "Place"]
 
 
 class Place:
@@ -146,3 +146,27 @@ class Admission:
     @staticmethod
     def _stopping() -> ApiError:
         return ApiError(503, "shutting_down", "The server is stopping.", headers={"Retry-After": "10"})
+
+
+class OneByOne:
+    """Lets one task go on in each round of the event loop, first come, first served; what the sockets bring
+    is heard in between. For one event loop."""
+
+    def __init__(self) -> None:
+        self._line: deque[asyncio.Future[None]] = deque()
+
+    async def __call__(self) -> None:
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()
+        self._line.append(ready)
+        if len(self._line) == 1:
+            loop.call_soon(self._next, loop)
+        await ready
+
+    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
+        ready = self._line[0]
+        if not ready.done():  # else cancelled
+            ready.set_result(None)
+        self._line.popleft()
+        if self._line:
+            loop.call_soon(self._next, loop)

@@ -5,7 +5,6 @@ Plain ASGI on purpose: it sees the client go away at once, and nothing buffers a
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import logging
 import time
@@ -20,7 +19,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hydra_rag.store.ids import new_id
-from hydra_rag_api.server.admission import Place
+from hydra_rag_api.server.admission import OneByOne, Place
 from hydra_rag_api.server.errors import ApiError, api_error, problem
 from hydra_rag_api.server.recent import Recent
 from hydra_rag_api.server.shared_calls import SharedCalls
@@ -74,6 +73,7 @@ class Guard:
     def __init__(self, app: ASGIApp, services: Services) -> None:
         self.app, self.services = app, services
         self._recent: Recent[str | None, tuple[Principal, float]] = Recent(_MOST_RECENT)
+        self._one_by_one = OneByOne()
         self._known = SharedCalls(lambda token: self._look_up(token), _LOOK_UP_THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -138,8 +138,8 @@ class Guard:
                 # Whoever still sends would hold a place for nothing: such a one gets it later.
                 if first["type"] == "http.request" and not first.get("more_body"):
                     state["place"] = place = self.services.admission.enter(who.tenant)
-                    # Of many who come at once, those without a place are told before the others' work begins.
-                    await asyncio.sleep(0)
+                    # Of many who come at once, those without a place are told between the others' beginnings.
+                    await self._one_by_one()
                 sent = first
             await self.app(scope, counted, marked)
         except Exception as error:

@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from hydra_rag.store import keys
-from hydra_rag_api.server.admission import Admission
+from hydra_rag_api.server.admission import Admission, OneByOne
 from hydra_rag_api.server.errors import ApiError
 from hydra_rag_api.server.guard import Guard
 from hydra_rag_api.server.limits import ServerSettings
@@ -47,6 +47,35 @@ def test_tenants_take_turns_and_the_rest_is_told_at_once() -> None:
         assert order[:1] == ["a"]
         assert order.index("b") <= 2
         assert (door.running, door.waiting) == (0, 0)
+
+    asyncio.run(scene())
+
+
+def test_one_goes_on_in_each_round_of_the_loop() -> None:
+    async def scene() -> None:
+        turns, order = OneByOne(), list[str]()
+
+        async def enter(name: str) -> None:
+            await turns()
+            order.append(name)
+
+        def heard(left: int) -> None:  # what sockets bring is called once a round, like this
+            order.append("-")
+            if left:
+                loop.call_soon(heard, left - 1)
+
+        loop = asyncio.get_running_loop()
+        tasks = [asyncio.create_task(enter(name)) for name in "abcd"]
+        await asyncio.sleep(0)
+        tasks[1].cancel()
+        loop.call_soon(heard, 8)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        said = "".join(order)
+        assert said.replace("-", "") == "acd"
+        assert "ac" not in said
+        assert "cd" not in said
+        await enter("e")  # whoever comes alone later, too
+        assert order[-1] == "e"
 
     asyncio.run(scene())
 
