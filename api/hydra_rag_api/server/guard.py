@@ -74,7 +74,9 @@ class Guard:
         self.app, self.services = app, services
         self._recent: Recent[str | None, tuple[Principal, float]] = Recent(_MOST_RECENT)
         self._one_by_one = OneByOne()
-        self._known = SharedCalls(lambda token: self._look_up(token), _LOOK_UP_THREADS)
+        self._known: SharedCalls[str | None, str | bool] = SharedCalls(
+            lambda token: self._look_up(token), _LOOK_UP_THREADS
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
