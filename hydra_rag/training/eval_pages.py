@@ -12,18 +12,26 @@ from hydra_rag.training.documents import LAYOUTS, Fact, MadePage, make_page
 from hydra_rag.training.documents.absent import absent_question
 from hydra_rag.training.text_source import held_out
 
+#: To learn from: so many questions of a page, and tries to find one without an answer.
+_LEARNED, _ABSENT = 5, 2
 
-def page_record(
-    name: str, page: MadePage, rng: random.Random, *, only_held_out: bool = True
-) -> dict[str, Any]:
-    """One line of ``pages.jsonl``: words, questions with held-out values, often one without an answer."""
-    facts = [f for f in page.facts if held_out(f.answer)] if only_held_out else list(page.facts)
+
+def page_record(name: str, page: MadePage, rng: random.Random, *, learning: bool = False) -> dict[str, Any]:
+    """One line of ``pages.jsonl``: words, questions with held-out values, often one without an answer.
+    ``learning``: questions of any values instead, and more without an answer."""
+    facts = [f for f in page.facts if sum(f.questions[0] in g.questions for g in page.facts) == 1]
+    if learning:
+        rng.shuffle(facts)
+        facts = facts[:_LEARNED]
+    else:
+        facts = [f for f in facts if held_out(f.answer)]
     questions: list[dict[str, Any]] = [
         {"question": f.questions[0], "answer": f.answer, "boxes": [list(b) for b in f.boxes], "kind": f.kind}
-        for f in facts if sum(f.questions[0] in g.questions for g in page.facts) == 1
-    ]  # fmt: skip
-    if rng.random() < 0.5 and (question := absent_question(rng, page)):
-        questions.append({"question": question, "answer": None, "boxes": [], "kind": "absent"})
+        for f in facts
+    ]
+    for share in (0.6,) * _ABSENT if learning else (0.5,):
+        if rng.random() < share and (question := absent_question(rng, page)):
+            questions.append({"question": question, "answer": None, "boxes": [], "kind": "absent"})
     return {
         "image": name,
         "words": [{"text": w.text, "box": list(w.box)} for w in page.words],
@@ -38,9 +46,11 @@ def write_folder(
     seed: int,
     cells: tuple[int, int] = (40, 28),
     size: tuple[int, int] = (14, 20),
+    learning: bool = False,
 ) -> None:
     """``pages`` full pages (by default 896 × 1280 pixels), and for nearly every page a query: what is asked
-    for, and a value of at least six characters that no other page of the folder says."""
+    for, and a value of at least six characters that no other page of the folder says. ``learning``: see
+    :func:`page_record`."""
     folder.mkdir(parents=True, exist_ok=True)
     kinds = list(LAYOUTS)
     texts: list[str] = []
@@ -59,7 +69,7 @@ def write_folder(
             )
             name = f"p{i:04}.png"
             page.image.save(folder / name, compress_level=1)
-            out.write(json.dumps(page_record(name, page, rng), ensure_ascii=False) + "\n")
+            out.write(json.dumps(page_record(name, page, rng, learning=learning), ensure_ascii=False) + "\n")
             texts.append(" ".join(w.text for w in page.words).casefold())
             asked.append((rng, [f for f in page.facts if len(f.answer) >= 6]))
     queries = []
