@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hydra_rag.columns import column_breaks
 from hydra_rag.geometry import Box, union
 from hydra_rag.values import Word
 
@@ -16,7 +17,10 @@ CELL_BREAK = "\t"
 
 @dataclass(frozen=True, slots=True)
 class Line:
+    """``breaks``: indices of words before which another column begins, though they stand near."""
+
     words: tuple[Word, ...]
+    breaks: frozenset[int] = frozenset()
 
     @property
     def text(self) -> str:
@@ -24,12 +28,14 @@ class Line:
 
     @property
     def cells(self) -> str:
-        """The text with a tab instead of a space where a gap is wider than the line is high: what stands in
-        different columns or cells is not one phrase."""
+        """The text with a tab instead of a space where a gap is wider than the line is high or parts columns:
+        what stands in different columns or cells is not one phrase."""
         parts: list[str] = []
-        for before, word in zip((None, *self.words), self.words, strict=False):
+        for number, (before, word) in enumerate(zip((None, *self.words), self.words, strict=False)):
             if before is not None:
-                wide = word.box.left - before.box.right > max(1, before.box.height, word.box.height)
+                wide = number in self.breaks or word.box.left - before.box.right > max(
+                    1, before.box.height, word.box.height
+                )
                 parts.append(CELL_BREAK if wide else " ")
             parts.append(word.text)
         return "".join(parts)
@@ -44,7 +50,7 @@ def group_lines(words: Sequence[Word], *, max_gap: float | None = None) -> list[
 
     A word joins a row when their heights overlap by half of the smaller one. ``max_gap``: a horizontal
     gap wider than so many row heights starts a new line (cells of a table, columns); ``None`` keeps
-    each row whole.
+    each row whole, and marks where close columns part.
     """
     rows: list[list[Word]] = []
     spans: list[tuple[int, int]] = []
@@ -60,9 +66,12 @@ def group_lines(words: Sequence[Word], *, max_gap: float | None = None) -> list[
         else:
             rows.append([word])
             spans.append((top, bottom))
+    for row in rows:
+        row.sort(key=lambda w: w.box.left)
+    if max_gap is None:
+        return [Line(tuple(row), found) for row, found in zip(rows, column_breaks(rows), strict=True)]
     lines: list[Line] = []
     for row, (top, bottom) in zip(rows, spans, strict=True):
-        row.sort(key=lambda w: w.box.left)
         lines.extend(Line(tuple(part)) for part in _split(row, bottom - top, max_gap))
     return lines
 
@@ -71,11 +80,11 @@ def _middle(box: Box) -> float:
     return (box.top + box.bottom) / 2
 
 
-def _split(row: list[Word], height: int, max_gap: float | None) -> list[list[Word]]:
+def _split(row: list[Word], height: int, max_gap: float) -> list[list[Word]]:
     parts: list[list[Word]] = [[]]
     right = None
     for word in row:
-        if max_gap is not None and right is not None and word.box.left - right > max_gap * max(1, height):
+        if right is not None and word.box.left - right > max_gap * max(1, height):
             parts.append([])
         parts[-1].append(word)
         right = word.box.right if right is None else max(right, word.box.right)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from statistics import median
 
 from hydra_rag.geometry import Box, union
-from hydra_rag.lines import group_lines
+from hydra_rag.lines import Line, group_lines
 from hydra_rag.values import Word
 from hydra_rag_agents.text_context import content_tokens, said
 
@@ -59,9 +60,15 @@ def page_rows(words: Sequence[Word], asked: set[str]) -> Iterator[list[Cell]]:
     for number, line in enumerate(group_lines(words)):
         yield [
             _cell(part, number, asked)
-            for cell in group_lines(line.words, max_gap=_GAP)
+            for column in _columns(line)
+            for cell in group_lines(column, max_gap=_GAP)
             for part in _sentences(cell.words)
         ]
+
+
+def _columns(line: Line) -> Iterator[tuple[Word, ...]]:
+    edges = [0, *sorted(line.breaks), len(line.words)]
+    return (line.words[start:end] for start, end in pairwise(edges))
 
 
 def _sentences(words: tuple[Word, ...]) -> Iterator[tuple[Word, ...]]:
