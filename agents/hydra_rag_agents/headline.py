@@ -18,6 +18,8 @@ ABOUT_PAGE = _TITLES | frozenset(
 )
 #: A headline is at least so much taller than the page's other text, and stands in the upper part of it.
 _TALLER, _UPPER = 1.15, 0.6
+#: It has at least so many letters, seldom figures (those are large values), and rather stands higher up.
+_LETTERS, _FIGURES, _LOWER = 3, 0.6, 0.5
 
 
 def asks_headline(asked: Collection[str], seen: Collection[str]) -> bool:
@@ -27,12 +29,23 @@ def asks_headline(asked: Collection[str], seen: Collection[str]) -> bool:
 
 
 def headline(rows: Sequence[Sequence[Cell]]) -> list[Cell]:
-    """The cells of the tallest line near the top; of the first line where none is taller than the rest."""
+    """The cells of a tall line of words near the top; of the first line where none is taller."""
     cells = [cell for row in rows for cell in row]
     if not cells:
         return []
     top, bottom = min(cell.box.top for cell in cells), max(cell.box.bottom for cell in cells)
     least = _TALLER * median(cell.height for cell in cells)
-    upper = [cell for cell in cells if cell.box.top <= top + _UPPER * (bottom - top) and cell.height >= least]
-    best = max(upper, key=lambda cell: (cell.height, -cell.box.top), default=cells[0])
+
+    def lower(cell: Cell) -> float:
+        return (cell.box.top - top) / max(1, bottom - top)
+
+    def worth(cell: Cell) -> float:
+        return cell.height * (_FIGURES if cell.figures else 1.0) * (1 - _LOWER * lower(cell))
+
+    upper = [c for c in cells if lower(c) <= _UPPER and c.height >= least and _letters(c) >= _LETTERS]
+    best = max(upper, key=worth, default=cells[0])
     return [cell for cell in rows[best.row] if cell.height >= 0.9 * best.height]
+
+
+def _letters(cell: Cell) -> int:
+    return sum(character.isalpha() for character in cell.text)

@@ -46,6 +46,11 @@ def test_the_title_is_the_tallest_line(query: str) -> None:
     assert support[first].best == 1.0
 
 
+def test_a_large_figure_is_a_value_and_no_title() -> None:
+    words = _tall(_tall(words_of(REPORT), "Harvest outlook 788"), "788")
+    assert _said(words, "What is the heading of the page?") == "Harvest outlook"
+
+
 def test_a_title_that_is_a_label_has_its_value() -> None:
     words = _tall(words_of(INVOICE.replace("Due date            ", "Title               ")), "INVOICE")
     assert _said(words, "What is the title?") == "Title 7 October 2026"
