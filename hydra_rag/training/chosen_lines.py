@@ -33,11 +33,8 @@ _BELOW, _ABOVE = 0.45, 0.2
 _CHANCE, _KEPT = 0.3, 1000.0
 #: Share of the pages that are misread, and of their letters.
 _MISREAD, _WRONG = 0.25, 0.012
-_LOOK_ALIKE = {
-    a: b
-    for pair in ("l1", "Il", "oO", "0O", "S5", "B8", "Z2", "ce", "uv", "nh", "rt", "G6", "ij", ".,")
-    for a, b in (pair, pair[::-1])
-}
+#: Letters and what each is taken for.
+_LOOK_ALIKE = str.maketrans("1lIOo0S5B8Z2cevuhntrG6ij.,", "lIlo0O5S8B2Zecuvnhrt6Gji,.")
 
 
 def best_lines(
@@ -76,7 +73,7 @@ def touches(line: Line, boxes: Sequence[Box]) -> bool:
 
 def misread(word: Word, rng: random.Random) -> Word:
     """The word with some letters taken for others of their look."""
-    letters = [_LOOK_ALIKE.get(ch, ch) if rng.random() < _WRONG else ch for ch in word.text]
+    letters = [ch.translate(_LOOK_ALIKE) if rng.random() < _WRONG else ch for ch in word.text]
     return replace(word, text="".join(letters))
 
 

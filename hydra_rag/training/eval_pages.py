@@ -72,14 +72,13 @@ def write_folder(
             out.write(json.dumps(page_record(name, page, rng, learning=learning), ensure_ascii=False) + "\n")
             texts.append(" ".join(w.text for w in page.words).casefold())
             asked.append((rng, [f for f in page.facts if len(f.answer) >= 6]))
-    queries = []
+    queries: list[dict[str, Any]] = []
     for i, (rng, facts) in enumerate(asked):
         rest = texts[:i] + texts[i + 1 :]
         if own := [f for f in facts if not any(f.answer.casefold() in text for text in rest)]:
             fact = rng.choice(own)
             noun = fact.questions[0].rstrip("?.").removeprefix("What is the ")
-            query = f"{noun} {fact.answer}"
-            queries.append({"query": query, "image": None, "relevant": [f"p{i:04}.png"]})
+            queries.append({"query": f"{noun} {fact.answer}", "image": None, "relevant": [f"p{i:04}.png"]})
     with (folder / "queries.jsonl").open("w", encoding="utf-8") as out:
         for query in queries:
             out.write(json.dumps(query, ensure_ascii=False) + "\n")
