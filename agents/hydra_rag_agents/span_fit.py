@@ -7,7 +7,7 @@ penalty, by L-BFGS. Names of forms (``kind: date``) are rare: they are held clos
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from hydra_rag.metrics import exact_match
 from hydra_rag.prompts import NOT_FOUND_TEXT
 from hydra_rag_agents.span_signs import DEFAULT, Signs, score
 from hydra_rag_agents.spans import Option
+from hydra_rag_agents.text_context import content_tokens
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +28,8 @@ __all__ = ["Case", "cross_checked", "fit_weights", "gather", "share_right"]
 
 #: Penalties on squared weights of figures and of forms, for all questions together.
 _FIGURES, _FORMS = 0.02, 1.0
+#: What a question that was asked of another page counts beside one that was asked of its own.
+_ELSEWHERE = 0.3
 #: Only so many spans of a question, the best ones by the weights at hand.
 _SPANS = 40
 _STEPS = 150
@@ -34,10 +37,12 @@ _STEPS = 150
 
 @dataclass(frozen=True)
 class Case:
-    """One question: what may be answered, and which of it is right."""
+    """One question: what may be answered, and which of it is right. ``elsewhere``: it was asked of a page
+    that has nothing to do with it."""
 
     signs: tuple[Signs, ...]
     right: tuple[bool, ...]
+    elsewhere: bool = False
 
 
 def gather(
@@ -46,10 +51,13 @@ def gather(
     *,
     limit: int | None = None,
     read: bool = False,
+    others: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Case]:
     """A case of every question of an evaluation folder. ``limit``: of the first pages only. ``read``: of the
-    words that the model reads itself instead of the folder's."""
+    words that the model reads itself instead of the folder's. ``others``: every question is also asked of so
+    many pages that share most words with it and do not print its answer, as happens where a search finds the
+    wrong page."""
     from hydra_rag_agents.eval_data import open_image, read_pages
     from hydra_rag_agents.glancing import glance
     from hydra_rag_agents.reader import ModelReader
@@ -59,6 +67,7 @@ def gather(
     if not reader.profile.bound:
         raise UsageError(f"{model.name} writes its answers itself; only 'nano' chooses them among words.")
     pages, cases = read_pages(folder)[:limit], []
+    texts = [" ".join(word.text for word in page.words) for page in pages]
     for done, page in enumerate(pages, start=1):
         image = open_image(folder, page.image)
         words = model.read_pages([image])[0] if read else page.words
@@ -66,9 +75,22 @@ def gather(
             seen.clear()
             glance(reader, image, words, asked.question, name=page.image)
             cases += [case_of(options, asked.answer) for options in seen]
+            if asked.answer is None:
+                continue
+            for other in _alike(texts, done - 1, asked.question, asked.answer)[:others]:
+                seen.clear()
+                glance(reader, image, pages[other].words, asked.question, name=pages[other].image)
+                cases += [replace(case_of(options, None), elsewhere=True) for options in seen]
         if progress is not None:
             progress(done, len(pages))
     return cases
+
+
+def _alike(texts: Sequence[str], own: int, question: str, answer: str) -> list[int]:
+    """The other pages by how many words of the question they have, without those that print the answer."""
+    words = set(content_tokens(question))
+    there = [n for n, text in enumerate(texts) if n != own and answer.casefold() not in text.casefold()]
+    return sorted(there, key=lambda n: -len(words & set(content_tokens(texts[n]))))
 
 
 def case_of(options: Sequence[Option], answer: str | None) -> Case:
@@ -95,20 +117,21 @@ def share_right(cases: Sequence[Case], weights: Mapping[str, float]) -> float:
 
 
 def cross_checked(cases: Sequence[Case], parts: int = 4) -> dict[str, float]:
-    """``questions``; shares of them that are chosen right ``before``, by the weights without learning, and
-    ``after``: each part of them by what was learned from the others. Parts are neighbours, so that the
-    questions of a page mostly stay together."""
+    """``questions`` asked of their own page; shares of them that are chosen right ``before``, by the weights
+    without learning, and ``after``: each part of them by what was learned from the others. Parts are
+    neighbours, so that the questions of a page mostly stay together."""
     size = -(-len(cases) // parts) or 1
     blocks = [cases[start : start + size] for start in range(0, len(cases), size)]
-    right = 0.0
+    own, right = [case for case in cases if not case.elsewhere], 0.0
     for number, block in enumerate(blocks):
         others = [case for other in blocks[:number] + blocks[number + 1 :] for case in other]
         known = any(any(case.right) for case in others)
-        right += len(block) * share_right(block, fit_weights(others) if known else DEFAULT)
+        here = [case for case in block if not case.elsewhere]
+        right += len(here) * share_right(here, fit_weights(others) if known else DEFAULT)
     return {
-        "questions": len(cases),
-        "before": share_right(cases, DEFAULT),
-        "after": right / max(1, len(cases)),
+        "questions": len(own),
+        "before": share_right(own, DEFAULT),
+        "after": right / max(1, len(own)),
     }
 
 
@@ -133,6 +156,7 @@ def fit_weights(cases: Sequence[Case]) -> dict[str, float]:
     case_of_row = torch.repeat_interleave(
         torch.arange(len(known)), torch.tensor([len(case.right) for case in known])
     )
+    counts = torch.tensor([_ELSEWHERE if case.elsewhere else 1.0 for case in known])
     penalty = torch.tensor([_FORMS if ":" in name else _FIGURES for name in names]) / len(known)
     weights = torch.tensor([DEFAULT.get(name, 0.0) / 4 for name in names]).requires_grad_()
     among = partial(_log_sum, cases=case_of_row, count=len(known))
@@ -142,7 +166,7 @@ def fit_weights(cases: Sequence[Case]) -> dict[str, float]:
         optimiser.zero_grad()
         scores = torch.zeros(len(right)).index_add(0, rows, weights[columns] * values)
         good = among(scores.masked_fill(~right, -1e6))
-        total = (among(scores) - good).mean() + (penalty * weights**2).sum()
+        total = ((among(scores) - good) * counts).mean() + (penalty * weights**2).sum()
         total.backward()
         return total
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hydra_rag.errors import ModelError, UsageError
 from hydra_rag_agents.kinds import asked_kind, shape, told_kind
-from hydra_rag_agents.span_fit import Case, case_of, cross_checked, fit_weights, share_right
+from hydra_rag_agents.span_fit import Case, _alike, case_of, cross_checked, fit_weights, share_right
 from hydra_rag_agents.span_signs import DEFAULT, load_weights, save_weights, score
 from hydra_rag_agents.spans import Option
 
@@ -61,6 +62,20 @@ def test_right_is_the_refusal_where_a_page_has_no_answer_and_any_spelling_where_
     assert case_of(options, None).right == (True, False, False, False)
     assert case_of(options, "Ada Berg").right.count(True) == 1
     assert case_of(options, "not found").right[0] is False
+
+
+def test_a_question_asked_elsewhere_teaches_less_and_is_not_counted() -> None:
+    rng = random.Random(5)
+    own = [case(rng, absent=False) for _ in range(40)]
+    away = [replace(case(rng, absent=True), elsewhere=True) for _ in range(40)]
+    near = [replace(one, elsewhere=False) for one in away]
+    assert fit_weights(own + away)["refused"] < fit_weights(own + near)["refused"]
+    assert cross_checked(own + away)["questions"] == 40
+
+
+def test_the_other_pages_that_are_asked_share_words_and_not_the_answer() -> None:
+    texts = ["Total 41.00", "Total 12.50 due", "Total 41.00 due", "A letter"]
+    assert _alike(texts, 0, "What is the total due?", "41.00") == [1, 3]
 
 
 def test_nothing_to_learn_from_is_told() -> None:

@@ -28,6 +28,9 @@ def register(group: typer.Typer) -> None:
         read: Annotated[
             bool, typer.Option("--read", help="From the words that the model reads, not the folder's.")
         ] = False,
+        others: Annotated[
+            int, typer.Option("--others", min=0, help="Ask every question of so many other pages, too.")
+        ] = 0,
         out: Annotated[
             Path | None,
             typer.Option("--out", dir_okay=False, help="File to write (answers.json beside the adapter)."),
@@ -46,7 +49,7 @@ def register(group: typer.Typer) -> None:
             cases = []
             for folder in folders:
                 with page_progress(cli.out, "Questions") as tell:
-                    cases += gather(folder, model, limit=limit, read=read, progress=tell)
+                    cases += gather(folder, model, limit=limit, read=read, others=others, progress=tell)
             weights = fit_weights(cases)
             measured = cross_checked(cases)
             path = out or calibration_path(model).with_name(FILE)
