@@ -33,7 +33,7 @@ _ASKED = (
     ("phone", r"phone|\bcall\b|\btel"),
     ("how many", r"how many"),
     ("how much", r"how much|\b(?:cost|price|total|amount|fee|budget|sum)\b|\bpay"),
-    ("how long", r"how (?:long|far|high|wide|deep|old|heavy|fast|large|big|tall)"),
+    ("how long", r"how (?:long|often|far|high|wide|deep|old|heavy|fast|large|big|tall)"),
     ("share", r"percent|share|rate|proportion|by how much"),
     ("company", r"company|vendor|supplier|firm|manufacturer"),
     ("number", r"\b(?:number|code|id|no|iban|account)\b"),
