@@ -67,11 +67,25 @@ def done(events: Sequence[Event]) -> Done:
 
 
 def test_small_models_look_page_by_page_and_the_best_answer_wins() -> None:
-    events = play(answers(("not found", 0.9), ("30 days", 0.5), ("1.06 kg", 0.8)))
+    reader = answers(("not found", 0.9), ("30 days", 0.5), ("1.06 kg", 0.8))
+    events = play(reader, Turn("What is the weight?", GLANCES))
     assert actions(events) == ["search", "glance", "glance", "glance", "reflect", "answer"]
     answer = done(events).answer
     assert (answer.status, answer.text) == ("answered", "1.06 kg")
     assert [(c.document, c.page, c.quote) for c in answer.citations] == [("b.pdf", 1, "1.06 kg")]
+
+
+def test_a_small_model_is_trusted_less_on_pages_that_the_search_ranks_lower() -> None:
+    pages = {
+        A: FakePage("Total 41.00", 3.0, document="a.pdf"),
+        B: FakePage("Total 12.50", 2.0, document="a.pdf"),
+    }
+    events = list(
+        run(
+            MemoryLibrary(pages), answers(("41.00", 0.7), ("12.50", 0.8)), Turn("What is the total?", GLANCES)
+        )
+    )
+    assert done(events).answer.text == "41.00"
 
 
 def test_a_sure_answer_on_the_best_page_ends_the_looking() -> None:
