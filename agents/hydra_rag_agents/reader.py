@@ -106,7 +106,6 @@ class ModelReader:
         evidence: Sequence[EvidenceLine] = (),
     ) -> Reading:
         model = self._model()
-        brake = self._brake(text)
         if evidence and self.profile.bound:
             encode = partial(model.processor.tokenizer.encode, add_special_tokens=False)
             question = text.rpartition("\n")[2]
@@ -122,7 +121,7 @@ class ModelReader:
                 shown = images if self.profile.bound_image else ()
                 return SpanReading(model, image_message(shown, text), spans, self._watch)
         options: dict[str, Any] = {"max_new_tokens": max_new_tokens, "do_sample": False}
-        if brake:
+        if brake := self._brake(text):
             options["logits_processor"] = [_braked(model, brake)]
         return StreamReading(model.stream(image_message(images, text), seed=seed, **options))
 

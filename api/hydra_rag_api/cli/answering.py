@@ -38,8 +38,8 @@ def register(group: typer.Typer) -> None:
     ) -> None:
         """Learn how the small model chooses its answers among a page's words.
 
-        Writes answers.json beside the model's adapter, where every later answer finds it. Some hundred
-        questions are enough; use other pages to measure.
+        Writes answers.json beside the model's adapter, where every later answer finds it.
+        A few hundred questions are enough; use other pages to measure.
         """
         from hydra_rag.saliency.calibration import calibration_path
         from hydra_rag_agents.span_fit import cross_checked, fit_weights, gather
