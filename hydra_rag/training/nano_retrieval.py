@@ -17,6 +17,8 @@ from hydra_rag.training.refusals import choose_bias, recognised, try_refusals
 from hydra_rag.training.retrieval_data import RetrievalBatch, ask_pages, draw_pages
 
 if TYPE_CHECKING:
+    import torch
+
     from hydra_rag.embedding import RetrievalView
     from hydra_rag.model import HydraModel
 
@@ -74,7 +76,8 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
 
 def begin_with_shipped(view: RetrievalView) -> bool:
     """Give a fresh adapter the values of the one in the package, made for earlier base weights: a better
-    beginning than noise. ``False``, and nothing changed, where it has another shape."""
+    beginning than noise. A higher rank keeps its own first values beside them, which change nothing yet.
+    ``False``, and nothing changed, where it has another shape."""
     from peft import get_peft_model_state_dict, set_peft_model_state_dict
     from safetensors.torch import load_file
 
@@ -83,15 +86,26 @@ def begin_with_shipped(view: RetrievalView) -> bool:
         return False
     lora = load_file(str(folder / "adapter_model.safetensors"))
     head = load_file(str(folder / "projection.safetensors"))
-    for own, theirs in (
-        (get_peft_model_state_dict(view.peft_model), lora),
-        (view.projection.state_dict(), head),
-    ):
-        if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in theirs.items()}:
-            return False
-    set_peft_model_state_dict(view.peft_model, lora)
+    own = get_peft_model_state_dict(view.peft_model)
+    if own.keys() != lora.keys() or {n: t.shape for n, t in view.projection.state_dict().items()} != {
+        n: t.shape for n, t in head.items()
+    }:
+        return False
+    if not all(_fits(lora[name], tensor) for name, tensor in own.items()):
+        return False
+    wide = {name: tensor.detach().clone() for name, tensor in own.items()}
+    for name, tensor in lora.items():
+        wide[name][: tensor.shape[0], : tensor.shape[1]] = tensor
+    set_peft_model_state_dict(view.peft_model, wide)
     view.projection.load_state_dict(head)
     return True
+
+
+def _fits(small: torch.Tensor, large: torch.Tensor) -> bool:
+    """Whether they differ in their rank alone, the smaller axis of both, if at all."""
+    return max(small.shape) == max(large.shape) and all(
+        a <= b for a, b in zip(small.shape, large.shape, strict=True)
+    )
 
 
 def _calibrate_refusals(model: HydraModel, pages: int, log: Callable[[str], None]) -> None:
