@@ -124,7 +124,7 @@ def prepare(
     share = profile.text_chars // max(1, len(pages)) if turn.settings.text_layer else 0
     if profile.style == "nano" and len(pages) == 1 and share:
         turn = reworded(turn, library.words(pages[0]))
-    chosen = {page: relevant_lines(shown[page], turn.search_text, share) for page in pages}
+    chosen = {page: relevant_lines(shown[page], turn.asked, share) for page in pages}
     texts = [
         (names.get(page, f"page {page.page}"), "\n".join(line.cells for line in chosen[page]))
         for page in pages
@@ -139,7 +139,7 @@ def prepare(
     lines: tuple[EvidenceLine, ...] = ()
     larger = math.inf
     if turn.settings.text_layer:
-        lines = evidence_lines(profile, [shown[page] for page in pages], turn.search_text)
+        lines = evidence_lines(profile, [shown[page] for page in pages], turn.asked)
         if len(pages) == 1:
             near = [word for line in chosen[pages[0]] for word in line.words]
             larger = gain(library, reader, pages[0], near)

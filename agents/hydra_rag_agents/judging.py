@@ -71,7 +71,7 @@ def judge(
     """
     by_page = {candidate.id: candidate for candidate in view.candidates or ()}
     before = {j.draft: j for j in view.judgements}
-    fit = Relevance(turn.search_text, {page: library.words(page) for page in by_page})
+    fit = Relevance(turn.asked, {page: library.words(page) for page in by_page})
     judgements: list[Judgement] = []
     places: dict[int, Place] = {}
     notes: list[dict[str, Any]] = []

@@ -172,7 +172,7 @@ class _Run:
         self._spend(used)
         if not draft.found and math.isfinite(draft.gain):
             words = self.library.words(draft.pages[0])
-            draft = replace(draft, guesses=guessed_places(words, self.turn.search_text))
+            draft = replace(draft, guesses=guessed_places(words, self.turn.asked))
         self.view = replace(self.view, drafts=(*self.view.drafts, draft))
         step = steps.read_step(prepared, draft, reading.result, texts, seen)
         yield Glanced(step, draft.pages, draft.text, draft.confidence)

@@ -10,8 +10,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from hydra_rag_agents.kinds import asked_kind
 from hydra_rag_agents.state import PageId, Turn
 from hydra_rag_agents.text_context import content_tokens
+from hydra_rag_agents.topics import instead, names_another, of_topic, put_in_full, subject
 
 __all__ = ["Past", "follow_up"]
 
@@ -22,6 +24,9 @@ _POINTS_BACK = re.compile(
     r"former|latter|one|ones|other)\b",
     re.IGNORECASE,
 )
+#: A question of fewer words than these leans on what was said.
+_ALONE = 2
+_NAME_WORDS = 5
 _VERB = re.compile(
     r"\b(is|are|was|were|do|does|did|has|have|had|can|could|will|would|what|who|when|where|which|why|"
     r"how|list|name|give|show|tell|find)\b",
@@ -41,40 +46,89 @@ class Past:
 def follow_up(turn: Turn, past: Sequence[Past], *, keep: int = 4) -> Turn:
     """The turn with its conversation: ``past`` oldest first; the last ``keep`` turns matter.
 
-    A question that stands on its own is searched as it is; one that leans on what was said also looks at
-    the pages cited last.
+    A question that stands on its own is searched as it is; one that leans on what was said is put in full
+    (:mod:`hydra_rag_agents.topics`), searched together with the question before, and also looks at the pages
+    cited last, unless it asks the same of another thing by name.
     """
     if not past:
         return turn
     recent = list(past)[-keep:]
+    earlier = _Talk()
+    for said in recent:
+        earlier.add(said)
     pages: list[PageId] = []
-    for earlier in reversed(recent[-2:]):
-        pages += [page for page in earlier.pages if page not in pages]
-    whole, elliptic = _whole(turn.question)
-    leans = elliptic or bool(_POINTS_BACK.search(whole)) or len(content_tokens(whole)) < 2
-    query = turn.question
-    if leans:
-        # The last question that stood for itself names what is being talked about.
-        query = f"{recent[-1].question} {whole}"
-    history = tuple((p.question, p.answer) for p in recent if p.answer)
+    for said in reversed(recent[-2:]):
+        pages += [page for page in said.pages if page not in pages]
+    history = tuple((said.question, said.answer) for said in recent if said.answer)
+    full = earlier.full(turn.question)
+    if not full.leans:
+        return replace(turn, query=turn.question, prompt_question=full.asked, history=history)
     return replace(
         turn,
-        query=query,
-        prompt_question=whole,
+        query=full.query,
+        prompt_question=full.asked,
         history=history,
-        earlier_pages=tuple(pages[:2]) if leans else (),
+        earlier_pages=() if full.elsewhere else tuple(pages[:2]),
     )
 
 
-def _whole(question: str) -> tuple[str, bool]:
-    """("And the date?" → "What is the date?", True); other questions as they are."""
+@dataclass(frozen=True, slots=True)
+class _Full:
+    """``asked``: the question in full. ``query``: what is searched. ``topic``: what it is about.
+    ``elsewhere``: it names another thing, which may stand on another page."""
+
+    asked: str
+    query: str
+    topic: str | None
+    leans: bool
+    elsewhere: bool = False
+
+
+class _Talk:
+    """What is being talked about, question by question."""
+
+    def __init__(self) -> None:
+        self._before: _Full | None = None
+        self._person: str | None = None
+
+    def add(self, past: Past) -> None:
+        self._before = self.full(past.question)
+        told = past.answer or ""
+        if asked_kind(past.question) == "who" and 0 < len(told.split()) <= _NAME_WORDS:
+            self._person = told.strip(" .")
+
+    def full(self, question: str) -> _Full:
+        before = self._before
+        topic = before.topic if before else None
+        rest, elliptic = _elliptic(question)
+        if before is None:
+            return _Full(question, question, subject(question), False)
+        if elliptic and names_another(rest, topic):
+            asked = instead(before.asked, topic, rest)
+            if asked is not None:
+                named = any(c.isdigit() or c.isupper() for c in rest)
+                # Where it has a name, that alone is searched for: the earlier thing is another.
+                query = asked if named else f"{before.query} {asked}"
+                return _Full(asked, query, subject(asked) or topic, True, elsewhere=named)
+        if elliptic:
+            asked = f"What is {of_topic(rest, topic)}?"
+            return _Full(asked, f"{before.query} What is {rest}?", topic, True)
+        if _POINTS_BACK.search(question) or len(content_tokens(question)) < _ALONE:
+            asked = _LEAD.sub("", put_in_full(question, topic, self._person))
+            return _Full(_capital(asked), f"{before.query} {question}", topic or subject(question), True)
+        return _Full(question, question, subject(question), False)
+
+
+def _elliptic(question: str) -> tuple[str, bool]:
+    """("And the date?" → "the date", True); other questions as they are."""
     rest = _WHAT_ABOUT.sub("", question)
-    elliptic = rest != question
-    if not elliptic:
-        shorter = _LEAD.sub("", question)
-        elliptic = shorter != question and not _VERB.search(shorter)
-        rest = shorter if elliptic else question
-    if not elliptic:
-        return question, False
+    if rest == question:
+        rest = _LEAD.sub("", question)
+        if rest == question or _VERB.search(rest):
+            return question, False
     rest = rest.strip().rstrip("?").strip()
-    return (f"What is {rest}?", True) if rest else (question, False)
+    return (rest, True) if rest else (question, False)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

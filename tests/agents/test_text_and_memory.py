@@ -75,7 +75,7 @@ def test_elliptic_questions_become_whole_and_keep_the_subject(question: str, ask
 
 def test_questions_that_point_back_take_the_pages_along() -> None:
     turn = follow_up(Turn("When is it due?", AskSettings()), PAST)
-    assert turn.asked == "When is it due?"
+    assert turn.asked == "When is the invoice due?"
     assert turn.search_text.startswith("What is the invoice total?")
     assert turn.earlier_pages == (PageId("d", 2),)
 
