@@ -18,6 +18,7 @@ from sqlalchemy import BindParameter, TextClause, bindparam, text
 from sqlalchemy.orm import Session
 
 from hydra_rag.store.documents import parts
+from hydra_rag_indexing.synonyms import alike
 
 __all__ = [
     "ideal_score",
@@ -31,6 +32,9 @@ __all__ = [
 
 _MAX_TEXT = 400_000  # characters of a page; a tsvector holds one megabyte
 _MAX_PHRASES = 64
+#: Words are near each other with at most so many others between them; what that, and a word of the same
+#: meaning, counts beside the words themselves.
+_NEAR, _SHARE = 8, 0.4
 _MOST_DOCUMENTS = 10_000  # in one statement
 _WORD = re.compile(r"[^\W_]+")
 #: Longest first where one ends another.
@@ -157,7 +161,11 @@ def search_text(
                 media_types=media_types,
             )
         return sorted(found.items(), key=lambda item: (-item[1], item[0]))[:k]
-    parameters: dict[str, object] = {"tenant": tenant, "k": k, "match": _match(phrases, _is_sqlite(db))}
+    sqlite = _is_sqlite(db)
+    beside = _beside(phrases, sqlite)
+    parameters: dict[str, object] = {"tenant": tenant, "k": k, "match": _match(phrases, sqlite)}
+    if beside:
+        parameters |= {"beside": beside, "share": _SHARE}
     conditions: list[str] = []
     expanding: list[BindParameter[object]] = []
     if collection is not None:
@@ -176,7 +184,8 @@ def search_text(
             conditions.append(f"{column} IN :{name}")
             parameters[name] = list(values)
             expanding.append(bindparam(name, expanding=True))
-    rows = db.execute(_statement(_is_sqlite(db), conditions).bindparams(*expanding), parameters)
+    statement = _statement(sqlite, conditions, beside=bool(beside))
+    rows = db.execute(statement.bindparams(*expanding), parameters)
     return [(int(key), float(score)) for key, score in rows]
 
 
@@ -197,21 +206,30 @@ def ideal_score(db: Session, query: str) -> float | None:
     return total
 
 
-def _statement(sqlite: bool, conditions: Sequence[str]) -> TextClause:
+def _statement(sqlite: bool, conditions: Sequence[str], *, beside: bool) -> TextClause:
     extra = "".join(f" AND {c}" for c in conditions)
     live = (
         " JOIN documents d ON d.id = p.document_id"
-        " WHERE t.tenant = :tenant AND p.tenant = :tenant AND d.tenant = :tenant AND d.state = 'ready'"
+        " WHERE p.tenant = :tenant AND d.tenant = :tenant AND d.state = 'ready'"
     )
     if sqlite:
-        return text(
-            "SELECT t.rowid, -bm25(page_text) AS score FROM page_text t JOIN pages p ON p.page_key = t.rowid"
-            f"{live} AND page_text MATCH :match{extra} ORDER BY score DESC, t.rowid LIMIT :k"
+        found = "SELECT rowid AS key, {} * -bm25(page_text) AS score FROM page_text WHERE page_text MATCH {}"
+        both = found.format("1", ":match") + (
+            f" UNION ALL {found.format(':share', ':beside')}" if beside else ""
         )
+        return text(
+            f"WITH found AS MATERIALIZED ({both})"
+            " SELECT t.key, SUM(t.score) AS score FROM found t JOIN pages p ON p.page_key = t.key"
+            f"{live}{extra} GROUP BY t.key ORDER BY score DESC, t.key LIMIT :k"
+        )
+    score, query, other = "ts_rank_cd(t.tsv, q, 1)", "q", ""
+    if beside:
+        score, query = f"{score} + :share * ts_rank_cd(t.tsv, b, 1)", "(q || b)"
+        other = " to_tsquery('simple', :beside) b,"
     return text(
-        "SELECT t.page_key, ts_rank_cd(t.tsv, q, 1) AS score"
-        " FROM to_tsquery('simple', :match) q, page_text t JOIN pages p ON p.page_key = t.page_key"
-        f"{live} AND t.tsv @@ q{extra} ORDER BY score DESC, t.page_key LIMIT :k"
+        f"SELECT t.page_key, {score} AS score"
+        f" FROM to_tsquery('simple', :match) q,{other} page_text t JOIN pages p ON p.page_key = t.page_key"
+        f"{live} AND t.tenant = :tenant AND t.tsv @@ {query}{extra} ORDER BY score DESC, t.page_key LIMIT :k"
     )
 
 
@@ -223,6 +241,18 @@ def _match(phrases: Sequence[Sequence[str]], sqlite: bool) -> str:
         f"'{stem(words[0])}':*" if _varies(words) else "(" + " <-> ".join(f"'{w}'" for w in words) + ")"
         for words in phrases
     )
+
+
+def _beside(phrases: Sequence[Sequence[str]], sqlite: bool) -> str:
+    """What counts a part: words of the query that stand near each other, and other words for them."""
+    words = [phrase[0] for phrase in phrases if _varies(phrase)]
+    near = [(stem(a), stem(b)) for a, b in pairwise(words)]
+    others = dict.fromkeys(stem(other) for word in words for other in alike(word))
+    if sqlite:
+        terms = [f'NEAR("{a}" * "{b}" *, {_NEAR})' for a, b in near] + [f'"{other}" *' for other in others]
+        return " OR ".join(terms[:_MAX_PHRASES])
+    terms = [f"('{a}':* & '{b}':*)" for a, b in near] + [f"'{other}':*" for other in others]
+    return " | ".join(terms[:_MAX_PHRASES])
 
 
 def _varies(words: Sequence[str]) -> bool:

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hydra_rag.store.store import Store
+from hydra_rag_indexing.synonyms import alike
 from hydra_rag_indexing.text import (
     ideal_score,
     index_page_text,
@@ -123,6 +124,40 @@ def test_the_very_word_counts_more_than_its_forms(store: Store) -> None:
         assert 0 < best[0][1] < 2 * whole
         assert (ideal_score(db, "the words that nobody wrote") or 0) > 0
         assert ideal_score(db, "?!") == 0
+
+
+def _found(store: Store, query: str, *texts: str) -> list[int]:
+    """Positions of the texts that are found, best first."""
+    with store.write() as db:
+        keys = add_document(db, f"{query} {texts[0]}", len(texts))
+        for key, value in zip(keys, texts, strict=True):
+            index_page_text(db, key, "default", value)
+        found = [keys.index(key) for key, _ in search_text(db, "default", query, 9)]
+        remove_page_text(db, keys)
+    return found
+
+
+def test_other_words_for_the_same_are_found_and_count_less(store: Store) -> None:
+    other = ["nothing of it", "green", "blue", "white"]
+    assert _found(store, "pictures", "Images of the town", *other) == [0]
+    assert _found(store, "repetition", "two iterations are enough", *other) == [0]
+    assert _found(store, "delete it", "remove it", "delete it", *other)[:2] == [1, 0]
+    assert _found(store, "delete it from here", "remove, erase, drop", "delete", *other)[:2] == [1, 0]
+
+
+def test_words_that_stand_near_each_other_count_more(store: Store) -> None:
+    far = "pump " + "of it all " * 30 + "valve"
+    near = "it all " * 15 + "pump for the valve " + "of it all " * 20
+    other = ["nothing", "green", "blue"]
+    assert _found(store, "pump valve", far, near, *other)[:2] == [1, 0]
+
+
+def test_no_word_stands_for_itself() -> None:
+    assert "image" in alike("picture")
+    assert "image" in alike("pictures"), "other forms are looked up, too"
+    assert alike("204") == alike("xylophone") == ()
+    for word in ("picture", "error", "price", "use", "own"):
+        assert not any(stem(other) == stem(word) for other in alike(word))
 
 
 def test_filters_are_part_of_the_query(store: Store, keys: list[int]) -> None:
