@@ -32,7 +32,8 @@ WORDS = {
 QUERIES = [
     "invoice", "INV-204", "inv 204 total", "MULLER", "müller", "finance", "strasse", "東京", "渋谷区", "京渋",
     "cafe", "O'Brien", "naive resume", "100%", "nothing here", "'", "';--", "a & b | !c", "(:*", "\\", "\x00",
-    "\ud800", "", "   ", "AND OR NOT NEAR", '"quoted', "total " * 500, "🎉", "invoi", "remittance of a bill", "sums",
+    "\ud800", "", "   ", "AND OR NOT NEAR", '"quoted', "total " * 500, "🎉", "invoi",
+    "remittance of a bill", "sums",
 ]  # fmt: skip
 
 
