@@ -43,7 +43,9 @@ class AdapterSpec:
     ``vocab_size`` and, when known, ``weights``, the fingerprint of its tensors). ``pooling``: ``"none"``
     (one vector per cell), the only one so far. ``page_tokens``, ``answer_tokens``: budgets of visual
     tokens for an indexed page and for an image shown to the answer view. ``source``: what it was converted
-    from. ``reader``: how the answer view likes to be asked, read by whoever asks; it changes no vector.
+    from. ``nearby``: what a match in one place counts beside MaxSim in searches for words
+    (:mod:`hydra_rag.nearby`); it changes no vector. ``reader``: how the answer view likes to be asked, read
+    by whoever asks; nor does that.
     """
 
     dim: int
@@ -54,6 +56,7 @@ class AdapterSpec:
     page_tokens: int = 768
     answer_tokens: int = 1024
     source: str | None = None
+    nearby: float = 0.0
     reader: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:

@@ -202,7 +202,9 @@ class HydraModel:
         """One multi-vector per query (text, image, or both), all of its tokens, without boxes."""
         view = self._view()
         prompts = [query_prompt(self.processor, view.spec, item, max_tokens=max_tokens) for item in items]
-        return self._embed(prompts, size=batch_size or self._batch_size, view=view, boxes=False).result()
+        found = self._embed(prompts, size=batch_size or self._batch_size, view=view, boxes=False).result()
+        near = [view.spec.nearby if isinstance(item, str) else 0.0 for item in items]
+        return [replace(query, nearby=n) for query, n in zip(found, near, strict=True)]
 
     @property
     def can_read(self) -> bool:

@@ -39,12 +39,14 @@ class MultiVector:
     ``vectors``: float32 [n, dim], every row L2-normalised, no padding. For pages only image tokens.
     ``boxes``: for pages int64 [n, 4], (left, top, right, bottom) in page pixels, one per row of
     ``vectors``; ``None`` for queries. ``grid``: (rows, cols) when the rows are one whole regular grid
-    in row-major order, else ``None`` (pooled or tiled vectors).
+    in row-major order, else ``None`` (pooled or tiled vectors). ``nearby``: of a query, what a match in one
+    place of a page counts beside MaxSim (:mod:`hydra_rag.nearby`; 0: nothing).
     """
 
     vectors: FloatArray
     boxes: npt.NDArray[np.int64] | None = None
     grid: Grid | None = None
+    nearby: float = 0.0
 
     def __post_init__(self) -> None:
         if self.vectors.ndim != 2:

@@ -35,6 +35,7 @@ def retrieve(
     if not queries:
         return None, None
     from hydra_rag.maxsim import maxsim_many
+    from hydra_rag.nearby import reranked
     from hydra_rag_agents.eval_text import TextRanker
     from hydra_rag_indexing.files.page import join_words
     from hydra_rag_indexing.fusion import fuse_evidence
@@ -45,8 +46,10 @@ def retrieve(
     scores: dict[str, list[tuple[float, float]]] = {"visual": [], "text": [], "hybrid": []}
 
     def by_looks(item: QueryItem) -> list[tuple[int, float]]:
-        similar = [float(score) for score in maxsim_many(model.embed_queries([item])[0].vectors, stored)]
-        return sorted(enumerate(similar), key=lambda found: (-found[1], found[0]))
+        query = model.embed_queries([item])[0]
+        similar = [float(score) for score in maxsim_many(query.vectors, stored)]
+        ranking = sorted(enumerate(similar), key=lambda found: (-found[1], found[0]))
+        return reranked(query, ranking, lambda i: vectors[names[i]])
 
     own = CropFigures(reader, lambda item: [(names[i], score) for i, score in by_looks(item)])
     with TextRanker([join_words(list(page.words)) for page in pages]) as ranker:

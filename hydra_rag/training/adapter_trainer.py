@@ -22,12 +22,14 @@ from hydra_rag.training.contrastive import (
     contrastive_loss,
     draw_groups,
     merged_relevant,
+    nearby_scores,
     token_scores,
 )
 from hydra_rag.training.optim import lr_scale, set_lr
 from hydra_rag.training.retrieval_data import RetrievalBatch
 
 if TYPE_CHECKING:
+    from hydra_rag.geometry import Grid
     from hydra_rag.model import HydraModel
     from hydra_rag.processor import Prompt
 
@@ -37,7 +39,8 @@ class AdapterTraining:
     """``minutes`` or ``steps``, whichever ends first (0: no limit). ``save_every`` in steps. ``align``:
     weight of the loss on batches that tell which cells a query means. ``merge``: up to so many pages of a
     batch are scored as one page in two further losses, of queries and of what they quote (1: none);
-    ``seed`` draws them."""
+    ``seed`` draws them. ``nearby``: of one more loss, with the share of what matches in one place
+    in the score (:mod:`hydra_rag.nearby`; 0: none)."""
 
     minutes: float = 20
     steps: int = 0
@@ -48,6 +51,7 @@ class AdapterTraining:
     page_tokens: int | None = None
     save_every: int = 50
     merge: int = 1
+    nearby: float = 0.0
     seed: int = 0
 
 
@@ -82,8 +86,8 @@ def train_adapter(
             set_lr([optimiser], config.lr * lr_scale(done, warmup=0.03, decay_from=0.4))
             batch = next(data)
             with _autocast(model, config.bf16):
-                queries, pages = _vectors(model, view, batch, config.page_tokens)
-            loss, right, looked = _loss(queries, pages, batch, config, rng)
+                queries, pages, grids = _vectors(model, view, batch, config.page_tokens)
+            loss, right, looked = _loss(queries, pages, grids, batch, config, rng)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -104,6 +108,7 @@ def train_adapter(
 def _loss(
     queries: Sequence[torch.Tensor],
     pages: Sequence[torch.Tensor],
+    grids: Sequence[Grid],
     batch: RetrievalBatch,
     config: AdapterTraining,
     rng: random.Random,
@@ -112,6 +117,9 @@ def _loss(
     scores = token_scores(queries, pages)
     loss, right = contrastive_loss(scores.mean(), batch.relevant, config.temperature)
     looked = alignment_loss(queries, pages, batch.aligned, relevant=batch.relevant)
+    if config.nearby:
+        near = scores.mean() + config.nearby * nearby_scores(queries, pages, grids)
+        loss = loss + contrastive_loss(near, batch.relevant, config.temperature)[0]
     if config.merge > 1:
         groups = draw_groups(rng, len(pages), rng.randint(2, config.merge))
         index = torch.tensor(groups, device=scores.best.device)
@@ -130,12 +138,13 @@ def _autocast(model: HydraModel, on: bool) -> AbstractContextManager[object]:
 
 def _vectors(
     model: HydraModel, view: RetrievalView, batch: RetrievalBatch, page_tokens: int | None
-) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Multi-vectors of the queries and of the pages, with gradients."""
+) -> tuple[list[torch.Tensor], list[torch.Tensor], list[Grid]]:
+    """Multi-vectors of the queries and of the pages, with gradients, and the pages' grids of cells."""
     budget = page_tokens or view.spec.page_tokens
     pages = [page_prompt(model.processor, view.spec, image, max_tokens=budget) for image in batch.pages]
     queries = [query_prompt(model.processor, view.spec, item, max_tokens=budget) for item in batch.queries]
-    return _embed(model, view, queries), _embed(model, view, pages)
+    grids = [page.images[0].grid for page in pages]
+    return _embed(model, view, queries), _embed(model, view, pages), grids
 
 
 def _embed(model: HydraModel, view: RetrievalView, prompts: Sequence[Prompt]) -> list[torch.Tensor]:

@@ -6,11 +6,16 @@ import itertools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional as F
 
+from hydra_rag.nearby import widened
 from hydra_rag.training.retrieval_data import Alignment
+
+if TYPE_CHECKING:
+    from hydra_rag.geometry import Grid
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,22 @@ def token_scores(queries: Sequence[torch.Tensor], pages: Sequence[torch.Tensor])
 def score_matrix(queries: Sequence[torch.Tensor], pages: Sequence[torch.Tensor]) -> torch.Tensor:
     """Mean over query tokens of the best similarity: float32 [queries, pages]."""
     return token_scores(queries, pages).mean()
+
+
+def nearby_scores(
+    queries: Sequence[torch.Tensor], pages: Sequence[torch.Tensor], grids: Sequence[Grid]
+) -> torch.Tensor:
+    """:func:`hydra_rag.nearby.nearby_score` of every query and page, differentiable, as a mean over tokens:
+    float32 [queries, pages]. ``pages``: float32 [rows * cols, dim] each, of ``grids``."""
+    stacked = torch.cat(list(queries)).float()
+    lengths = torch.tensor([len(q) for q in queries], device=stacked.device)
+    owner = torch.repeat_interleave(torch.arange(len(queries), device=stacked.device), lengths)
+    out = []
+    for page, grid in zip(pages, grids, strict=True):
+        near = widened((stacked @ page.float().T).view(-1, grid.rows, grid.cols)).flatten(1)
+        sums = torch.zeros(len(lengths), near.shape[1], device=near.device).index_add(0, owner, near)
+        out.append((sums / lengths[:, None]).amax(1))
+    return torch.stack(out, 1)
 
 
 def merged_relevant(relevant: Sequence[Sequence[int]], groups: Sequence[Sequence[int]]) -> list[list[int]]:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 PAGE_TOKENS = 1120
 ANSWER_TOKENS = 1120
+#: What a match in one place counts (:mod:`hydra_rag.nearby`), in training and in searches.
+NEARBY = 0.5
 
 
 def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str], None]) -> None:
@@ -44,6 +46,7 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
         spec = AdapterSpec(
             dim=dim,
             prompts=prompts,
+            nearby=NEARBY,
             page_tokens=PAGE_TOKENS,
             answer_tokens=ANSWER_TOKENS,
             reader={"style": "nano", "text_chars": 300},
@@ -63,6 +66,7 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
             temperature=float(options.get("temperature", 0.02)),
             bf16=bool(options.get("bf16", True)),
             merge=4,
+            nearby=NEARBY,
             seed=seed,
         )
         reader, model.vision.head = model.vision.head, None  # nothing here needs the words

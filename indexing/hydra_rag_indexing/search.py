@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from hydra_rag.errors import UsageError
 from hydra_rag.geometry import Box
+from hydra_rag.nearby import DEPTH, reranked
 from hydra_rag.store.documents import parts, visible_pages
 from hydra_rag.store.models import DocumentRow, PageRow
 from hydra_rag.store.records import DocumentInfo, PageInfo
@@ -39,7 +40,8 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """``page`` is 1-based, ``document`` the file's name. ``score``: MaxSim (visual), BM25 (text) or the
+    """``page`` is 1-based, ``document`` the file's name. ``score``: MaxSim (visual; with what
+    matches in one place, where the model's adapter asks for it, :mod:`hydra_rag.nearby`), BM25 (text) or the
     fused score, 0 to 1 (hybrid). ``sources``: ``{"visual" | "text": {"rank", "score"}}``, ranks from 1."""
 
     rank: int
@@ -107,14 +109,16 @@ class Searcher:
         if k < 1:
             return []
         k = min(k, _MOST)
-        depth = max(_MIN_DEPTH, 2 * k) if mode == "hybrid" else k
+        again = vectors is not None and vectors.nearby > 0
+        depth = max(_MIN_DEPTH, 2 * k) if mode == "hybrid" else max(k, DEPTH) if again else k
         rankings: dict[str, list[tuple[int, float]]] = {}
         ideal: float | None = None
         known: dict[int, tuple[DocumentInfo, PageInfo]] = {}
         with self._store.session() as db:
             index = self._snapshot() if mode != "text" and vectors is not None else None
             if index is not None and vectors is not None:
-                rankings["visual"] = self._visual(db, index, vectors, depth, filters, known)
+                found = self._visual(db, index, vectors, depth, filters, known)
+                rankings["visual"] = reranked(vectors, found, lambda key: MultiVector(*index.vectors(key)))
             if mode != "visual" and text is not None:
                 rankings["text"] = self._text(db, text, depth, filters, known)
                 ideal = ideal_score(db, text) if mode == "hybrid" else None

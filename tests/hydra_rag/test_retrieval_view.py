@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +154,16 @@ def test_wrong_queries(one_engine: HydraModel) -> None:
             one_engine.embed_queries([item])  # type: ignore[list-item]
     assert one_engine.embed_queries([]) == []
     assert one_engine.embed_pages([]) == []
+
+
+def test_the_adapter_says_what_a_match_in_one_place_counts(one_engine: HydraModel) -> None:
+    view = one_engine.retrieval
+    assert view is not None
+    before = view.spec
+    try:
+        view.spec = replace(before, nearby=0.25)
+        words, picture = one_engine.embed_queries(["total", noise(64, 64)])
+    finally:
+        view.spec = before
+    assert (words.nearby, picture.nearby) == (0.25, 0.0)
+    assert one_engine.embed_queries(["total"])[0].nearby == 0.0

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from hydra_rag.errors import UsageError
+from hydra_rag.geometry import Grid
 from hydra_rag.maxsim import maxsim
+from hydra_rag.nearby import nearby_score
 from hydra_rag.store.documents import get_page
 from hydra_rag.store.models import DocumentRow
 from hydra_rag.store.store import Store
@@ -43,7 +47,7 @@ class World:
         every = [k for keys in self.keys.values() for k in keys]
         pages = [rng.normal(size=(6, DIM)).astype(np.float16) for _ in every]
         self.vectors = dict(zip(every, pages, strict=True))
-        boxes = [np.array([[x, 0, x + 10, 10] for x in range(0, 60, 10)])] * len(every)
+        boxes = [np.array([[x, y, x + 10, y + 10] for y in (0, 10, 20) for x in (0, 10)])] * len(every)
         info = write_segment(store.segments_dir, store.tmp_dir, pages, boxes=boxes)
         refs = [PageRef(k, info.id, 6 * i, 6) for i, k in enumerate(every)]
         # A snapshot that knows more than the tenant may see: only SQL keeps the rest away.
@@ -75,6 +79,19 @@ def test_visual_equals_brute_force_over_what_the_tenant_sees(world: World) -> No
     assert hits[0].sources == {"visual": {"rank": 1, "score": hits[0].score}}
     assert all(len(h.regions) >= 1 and h.regions[0].box.right <= 60 for h in hits)
     assert len(world.searcher.search(vectors=world.query, mode="visual", k=1000)) == 120
+
+
+def test_what_matches_in_one_place_counts_where_the_query_says_so(world: World) -> None:
+    asks = replace(world.query, nearby=0.5)
+
+    def score(key: int) -> float:
+        page = MultiVector(world.vectors[key], grid=Grid(3, 2))
+        return maxsim(asks.vectors, page.vectors) + 0.5 * (nearby_score(asks, page) or 0.0)
+
+    expected = sorted(world.best(world.visible, 50), key=lambda key: (-score(key), key))[:5]
+    hits = world.searcher.search(vectors=asks, mode="visual", k=5)
+    assert _keys(hits) == expected != world.best(world.visible, 5)
+    assert hits[0].score == pytest.approx(score(expected[0]), abs=1e-3)
 
 
 @pytest.mark.parametrize(
