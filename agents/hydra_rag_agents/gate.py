@@ -57,7 +57,8 @@ class Gate:
 
     ``max_area``, ``min_enrichment``, ``min_zoom``, ``max_entropy``: what a spot must keep to be worth a
     crop. ``sure``: an answer of this confidence needs no closer look. ``min_gain``: where the model chooses
-    among words that it has read itself, these decide instead: how many times larger a crop must show them.
+    among words that it has read itself, these decide instead: how many times larger a crop must show them,
+    unless the answer has the confidence ``sure_read``.
     ``gazes``: at most so many a turn.
     ``unsupported``: factor on the confidence of an answer that its crop alone does not give; ``unneeded``:
     of one that the page still gives with the crop's region blanked.
@@ -69,6 +70,7 @@ class Gate:
     max_entropy: float = 0.97
     sure: float = 0.9
     min_gain: float = 2.0
+    sure_read: float = 1.01
     gazes: int = 2
     unsupported: float = 0.5
     unneeded: float = 0.85

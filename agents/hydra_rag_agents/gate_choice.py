@@ -52,8 +52,9 @@ def calibrated_gate(
 def choose_gate(records: Sequence[Mapping[str, Any]], base: Gate | None = None) -> dict[str, float]:
     """Thresholds under which gating these records is right most often; of equals, with the fewest tokens.
 
-    A record that chose among words which the model read gazes where a crop shows them so much larger, however
-    sure it was; others where the glance was not sure and their best spot passes. The answer is then that of
+    A record that chose among words which the model read gazes where a crop shows them so much larger and the
+    answer, if there was one, was not very sure; others where the glance was not sure and their best spot
+    passes. The answer is then that of
     ``always``, else of ``never``. Ties and small gains go to less gazing: a percent of the tokens that
     ``always`` takes is worth 0.05 points.
     """
@@ -62,8 +63,9 @@ def choose_gate(records: Sequence[Mapping[str, Any]], base: Gate | None = None) 
     seen = [r for r in records if r["never"].get("gain") is None]
     chosen: dict[str, float] = {}
     if read:
-        gains = [{"min_gain": gain} for gain in (1.2, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, _NEVER)]
-        chosen |= _best(read, gains, lambda r, g: r["never"]["gain"] >= g["min_gain"]) | {"sure": 0.0}
+        pairs = product((1.2, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, _NEVER), (1.01, 0.99, 0.97, 0.95, 0.9, 0.8))
+        gains = [{"min_gain": gain, "sure_read": sure} for gain, sure in pairs]
+        chosen |= _best(read, gains, _reads_larger) | {"sure": 0.0}
     if seen:
         grid = product(
             (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99),
@@ -91,6 +93,12 @@ def _best(
         return float(round(right - 0.05 * sum(r["tokens"] for r in made) / every, 9))
 
     return max(options, key=merit)
+
+
+def _reads_larger(record: Mapping[str, Any], gate: Mapping[str, float]) -> bool:
+    glance = record["never"]
+    sure = glance["text"] is not None and glance["confidence"] >= gate["sure_read"]
+    return bool(glance["gain"] >= gate["min_gain"] and not sure)
 
 
 def _gazes(record: Mapping[str, Any], gate: Mapping[str, float]) -> bool:

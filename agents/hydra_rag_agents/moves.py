@@ -156,11 +156,11 @@ class View:
 
     @property
     def settled(self) -> bool:
-        """Whether the best answer needs no closer look: its words are known or were read large enough, or,
-        where the model sees pixels, it was certain."""
+        """Whether the best answer needs no closer look: its words are known or were read large enough, or
+        the model is sure of what it read; or, where it sees pixels, it was certain."""
         if self.best is None or math.isinf(larger := self.judgements[self.best].gain):
             return self.certain
-        return larger < self.gate.min_gain
+        return larger < self.gate.min_gain or self.judgements[self.best].confidence >= self.gate.sure_read
 
     def gains(self, page: PageId) -> bool:
         """Whether a closer look at the page may show more than was seen of it."""

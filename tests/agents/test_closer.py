@@ -84,6 +84,14 @@ def test_large_print_and_words_of_a_text_layer_are_not_read_again() -> None:
         assert "gaze" not in [step.action for step in steps]
 
 
+def test_small_print_that_was_read_surely_is_not_read_again() -> None:
+    for sure, gazes in ((0.2, 0), (1.01, 1)):  # of words that the layout doubts
+        made = reader()
+        made.gate = replace(made.gate, sure_read=sure)
+        _, _, steps = play(made)
+        assert [step.action for step in steps].count("gaze") == gazes
+
+
 def test_always_reads_once_also_where_print_is_large() -> None:
     made = reader(LARGE)
     _, answer, _ = play(made, gaze="always")

@@ -87,11 +87,23 @@ def test_words_are_shown_only_when_asked_for(word: str, tmp_path: Path) -> None:
 
 def test_what_the_model_read_small_decides_where_it_read_the_words_itself() -> None:
     def record(gain: float, never: bool, always: bool) -> dict[str, object]:
-        first = {"right": never, "tokens": 300, "gain": gain, "glance_confidence": 0.9}
+        first = {"right": never, "tokens": 300, "gain": gain, "text": "a", "confidence": 0.9}
         return {"never": first, "always": {"right": always, "tokens": 3000}}
 
     small, large = record(2.6, False, True), record(1.4, True, False)
     chosen = choose_gate([small, small, large, large])
     assert 1.4 < chosen["min_gain"] <= 2.6
     assert chosen["sure"] == 0.0
-    assert choose_gate([record(2.6, True, False), large])["min_gain"] > 2.6  # where it never helps
+    never = choose_gate([record(2.6, True, False), large])
+    assert never["min_gain"] > 2.6 or never["sure_read"] <= 0.9  # where it never helps
+
+
+def test_small_print_that_was_read_surely_need_not_be_read_again() -> None:
+    def record(text: str | None, confidence: float, never: bool) -> dict[str, object]:
+        first = {"right": never, "tokens": 300, "gain": 2.6, "text": text, "confidence": confidence}
+        return {"never": first, "always": {"right": True, "tokens": 3000}}
+
+    sure, unsure, refused = record("a", 0.98, True), record("b", 0.6, False), record(None, 1.0, False)
+    chosen = choose_gate([sure, sure, unsure, refused])
+    assert 0.6 < chosen["sure_read"] <= 0.98
+    assert choose_gate([record("a", 0.999, False), unsure])["sure_read"] > 1  # sure and wrong
