@@ -132,9 +132,12 @@ class Codes:
         return self._slab.codes.index_select(0, torch.from_numpy(where))
 
     def slack(self, query: FloatArray, positions: IntArray, max_norm: float) -> float:
-        """How far a score by codes may lie from the exact one: every row three standard deviations off, all
-        to the same side (the deviation of a sum of roundings, each uniform within its step)."""
+        """How far a score by codes may lie from the exact one: five standard deviations of a sum of
+        roundings, each uniform within its step, those of query rows that look alike to the same side."""
         step = float(self.scale[positions].max(initial=0.0))
         steps = np.abs(query).max(1) / 127.0
-        deviation = np.hypot(np.linalg.norm(query, axis=1) * step, steps * max_norm) / np.sqrt(12.0)
-        return float(3.0 * deviation.sum())
+        alike = query @ query.T
+        norms = np.sqrt(np.maximum(alike.diagonal(), 1e-30))
+        deviation = np.hypot(norms * step, steps * max_norm) / np.sqrt(12.0)
+        share = np.maximum(alike / np.outer(norms, norms), 0.0)
+        return float(5.0 * np.sqrt(deviation @ share @ deviation))

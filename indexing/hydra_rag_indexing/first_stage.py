@@ -14,7 +14,7 @@ import numpy.typing as npt
 from hydra_rag.values import FloatArray
 from hydra_rag_indexing.page_table import IntArray, PageTable
 
-__all__ = ["FirstStage", "Kind", "StageSettings"]
+__all__ = ["FirstStage", "Kind", "StageSettings", "row_norms"]
 
 #: ``lists``: postings of pages; ``product``: small codes of every vector.
 Kind: TypeAlias = Literal["lists", "product"]
@@ -25,14 +25,18 @@ class StageSettings:
     """How a first stage is used; chosen by :func:`hydra_rag_indexing.tuning.tune`, saved with it.
 
     ``budget``: how far every query row looks, as a share (of what: see the stage). ``share``: weight of what
-    all words of a page have in common (:meth:`FirstStage.shifts`). ``candidates``: pages to score for ten
-    hits; ``caution``: when to score more (see :func:`hydra_rag_indexing.rerank.enough`), up to ``stretch``
-    times as many. ``recall``: measured on queries that did not choose these settings. ``trained_rows``:
-    vectors there were at training; ``fit``: their mean similarity to their centroid; ``newest_fit``: that of
-    the pages added last. ``tuned_rows``: vectors there were when the settings were chosen.
+    all words of a page have in common (:meth:`FirstStage.shifts`); ``length``: of the logarithm of a page's
+    number of vectors (among more of them the best one is better); ``slope``: of the whole estimate.
+    ``candidates``: pages to score for ten hits; ``caution``: when to score more (see
+    :func:`hydra_rag_indexing.rerank.enough`), up to ``stretch`` times as many. ``recall``: measured on
+    queries that did not choose these settings. ``trained_rows``: vectors there were at training; ``fit``:
+    their mean similarity to their centroid; ``newest_fit``: that of the pages added last. ``tuned_rows``:
+    vectors there were when the settings were chosen.
     """
 
     share: float = 0.0
+    length: float = 0.0
+    slope: float = 1.0
     budget: float = 0.2
     candidates: int = 100
     caution: float = 1.5
@@ -48,11 +52,17 @@ class StageSettings:
 
     @classmethod
     def parse(cls, saved: Mapping[str, float]) -> StageSettings:
-        """``ValueError`` for anything but what :meth:`saved` gives."""
-        if saved.keys() != {field.name for field in fields(cls)}:
+        """``ValueError`` for anything but what :meth:`saved` gives, or gave before a setting was known."""
+        missing = {field.name for field in fields(cls)} ^ saved.keys()
+        if not missing <= {"length", "slope"}:
             raise ValueError(f"unknown settings {sorted(saved)}")
         whole = {name: int(saved[name]) for name in ("candidates", "trained_rows", "tuned_rows")}
         return cls(**{name: float(value) for name, value in saved.items()} | whole)  # type: ignore[arg-type]
+
+
+def row_norms(query: FloatArray) -> float:
+    """The sum of the rows' norms."""
+    return float(np.sqrt(np.einsum("ij,ij->i", query, query)).sum())
 
 
 class FirstStage(ABC):
@@ -83,15 +93,18 @@ class FirstStage(ABC):
         """Pages to score at most when ``first`` were scored at first."""
         return int(self.settings.stretch * first)
 
-    def guesses(self, query: FloatArray, pages: int, *, wider: float = 1.0) -> FloatArray:
-        """Estimated MaxSim of positions 0 … pages - 1: float32 [pages]; comparable with each other only.
+    def guesses(self, query: FloatArray, table: PageTable, *, wider: float = 1.0) -> FloatArray:
+        """Estimated MaxSim of every position: float32 [positions]; comparable with each other only.
 
         ``wider``: times the budget.
         """
-        total = self.estimates(query, pages, self.settings.budget * wider)
-        if self.settings.share:
-            total[: len(self.covered)] += np.float32(self.settings.share) * self.shifts(query)
-        return total
+        settings = self.settings
+        total = self.estimates(query, len(table), settings.budget * wider)
+        if settings.share:
+            total[: len(self.covered)] += np.float32(settings.share) * self.shifts(query)
+        if settings.length:
+            total += np.float32(settings.length * row_norms(query)) * table.log_count
+        return total if settings.slope == 1.0 else total * np.float32(settings.slope)
 
     @property
     @abstractmethod
@@ -100,7 +113,7 @@ class FirstStage(ABC):
 
     @abstractmethod
     def estimates(self, query: FloatArray, pages: int, budget: float) -> FloatArray:
-        """:meth:`guesses` without :meth:`shifts`."""
+        """:meth:`guesses` without :meth:`shifts` and lengths."""
 
     @abstractmethod
     def effort(self, query_rows: float, budget: float, pages: int) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hydra_rag.errors import CorruptionError, FingerprintError
+from hydra_rag.values import FloatArray
 from hydra_rag_indexing.page_list import IntArray, PageList, PageRef
 from hydra_rag_indexing.segments import Segment, open_segment, segment_path
 
@@ -40,6 +41,8 @@ class PageTable:
         self.live_pages = int(alive.sum())
         self.live_rows = int(count[alive].sum())
         self.max_norm = max((s.max_norm for s in self.segments), default=0.0)
+        #: Natural logarithm of every page's number of vectors, float32.
+        self.log_count: FloatArray = np.log(np.maximum(count, 1)).astype(np.float32)
         self._by_key = np.argsort(keys, kind="stable")
         self._sorted = keys[self._by_key]
         self._verified = np.zeros(len(keys), bool)

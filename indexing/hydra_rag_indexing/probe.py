@@ -76,21 +76,23 @@ class Probe:
         import torch
 
         found, scale = self._products(query)
-        total, rows = found.shape
+        scores = found.numpy()
+        total, rows = scores.shape
         blocks = total // _BLOCK
         if count * 4 >= blocks:
             top = found.T.topk(min(count, total), dim=1)
             return top.values.numpy() * scale, top.indices.numpy()
-        # The best `count` lie in the `count` blocks with the highest best scores, or in the odd rest. Block
+        # At least `count` centroids are as good as the best of the `count`-th best block, and few more. Block
         # `j` is every `blocks`-th centroid from `j` on: maxima of whole runs of numbers are found sooner.
         whole = blocks * _BLOCK
-        best = found[:whole].numpy().reshape(_BLOCK, blocks * rows).max(0).reshape(blocks, rows)
-        chosen = torch.from_numpy(np.ascontiguousarray(best.T)).topk(count, dim=1, sorted=False).indices
-        ids = (torch.arange(0, whole, blocks)[:, None] + chosen[:, None]).view(rows, -1)
-        if whole < total:
-            ids = torch.cat([ids, torch.arange(whole, total).expand(rows, -1)], 1)
-        top = found.T.gather(1, ids).topk(count, dim=1)
-        return top.values.numpy() * scale, ids.gather(1, top.indices).numpy()
+        best = scores[:whole].reshape(_BLOCK, blocks * rows).max(0).reshape(blocks, rows)
+        least = torch.from_numpy(np.ascontiguousarray(best.T)).topk(count, dim=1).values[:, -1].numpy()
+        at = np.flatnonzero(scores >= least)
+        near = scores.ravel()[at]
+        ids, row = np.divmod(at, rows)
+        order = np.lexsort((-near, row))
+        some = order[np.searchsorted(row[order], np.arange(rows))[:, None] + np.arange(count)]
+        return near[some] * scale, ids[some]
 
     def _products(self, query: FloatArray) -> tuple[torch.Tensor, FloatArray]:
         """float32 [n, q] and [q, 1]: scores, transposed, but for a factor of each query row."""
@@ -101,6 +103,9 @@ class Probe:
                 self._floats = self._codes.float() * self._scale[:, None]
             return self._floats @ torch.from_numpy(query).T, np.ones((len(query), 1), np.float32)
         codes, scale = quantised(query)
+        if len(query) == 1:
+            products = torch._int_mm(torch.from_numpy(codes), self._codes.T).T
+            return products * self._scale[:, None], scale[:, None]
         # The many rows on the left: the library packs what stands on the right anew at every call.
         products = torch._int_mm(self._codes, torch.from_numpy(codes).T.contiguous())
         return products * self._scale[:, None], scale[:, None]

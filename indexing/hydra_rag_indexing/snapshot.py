@@ -251,19 +251,17 @@ class VectorIndex:
         Raises ``UsageError`` for queries that do not fit, ``CorruptionError`` for damaged pages.
         """
         rows = checked_query(query, self.dim)
-        alive = self._table.mask(allowed)
-        positions = np.flatnonzero(alive)
-        if k < 1 or not len(positions):
+        table, stage, alive = self._table, self._stage, self._table.mask(allowed)
+        work = table.live_rows if allowed is None else int(table.count[alive].sum())
+        if k < 1 or not work:
             return []
-        stage = self._stage
-        work = int(self._table.count[positions].sum())
-        if exhaustive or work <= SCAN_ROWS or (stage is None and self._codes is None):
-            scores = score_pages(self._table, rows, positions)
-            return best_pages(self._table, rows, positions, scores, k)
-        if stage is None:
-            assert self._codes is not None
-            return coded_search(self._table, self._codes, rows, positions, k)
-        return staged_search(self._table, stage, self._codes, self._tail, rows, k, alive)
+        scan = exhaustive or work <= SCAN_ROWS or (stage is None and self._codes is None)
+        if not scan and stage is not None:
+            return staged_search(table, stage, self._codes, self._tail, rows, k, alive)
+        positions = np.flatnonzero(alive)
+        if not scan and self._codes is not None:
+            return coded_search(table, self._codes, rows, positions, k)
+        return best_pages(table, rows, positions, score_pages(table, rows, positions), k)
 
     def has(self, key: int) -> bool:
         """Whether this snapshot holds the page."""

@@ -32,9 +32,10 @@ def staged_search(
     How many pages are scored at most was chosen on searches of everything. A filter may leave only pages that
     are far from the query, whose estimates tell nothing, so a filtered search goes on until it is sure.
     """
-    pages, allowed = len(table), int(alive.sum())
+    pages = len(table)
+    allowed = table.live_pages if alive is table.alive else int(alive.sum())
     # What belongs to pages that may not be returned spends the budget too.
-    estimates = stage.guesses(query, pages, wider=min(8.0, pages / allowed))
+    estimates = stage.guesses(query, table, wider=min(8.0, pages / allowed))
     if allowed < pages or len(tail):
         estimates[~(alive & stage.covered)] = -np.inf
     tail = tail[alive[tail]]

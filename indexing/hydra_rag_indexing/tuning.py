@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from hydra_rag.values import FloatArray
+from hydra_rag_indexing.first_stage import row_norms
 from hydra_rag_indexing.page_table import IntArray, PageTable
 from hydra_rag_indexing.rerank import best_first, enough, score_pages
 
@@ -27,12 +27,13 @@ TARGET = 0.992
 #: On queries that did not choose the settings; below this every search scans.
 ACCEPTED = 0.97
 
-#: Pages to score at first, and how many times as many when the estimates leave it open (see ``enough``).
+#: Pages to score at first, how many times as many when the estimates leave it open, and how sure they must
+#: be (see ``enough``; with less, queries of other kinds than the sampled ones found less).
 _COUNTS = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200)
-_STRETCHES = (2.0, 4.0, 8.0)
-#: With less, and with a fixed number of pages, queries of other kinds than the sampled ones found less; with
-#: more, most queries took the second batch.
-_CAUTION = 1.5
+_STRETCHES = (2.0, 3.0, 4.0, 8.0)
+_CAUTIONS = (1.5, 2.5)
+#: Queries that weigh what estimates are made of, and how many pages of each.
+_FITTED, _FITTED_PAGES = 48, 300
 #: What scoring another batch costs beside its pages, in vectors.
 _BATCH = 8000
 _HITS = 10
@@ -71,59 +72,91 @@ def tune(
     coded = codes if codes is not None and (codes.start[positions] >= 0).all() else None
     # Meeting a posting costs about as much as the score of one vector by codes, or a sixth from the file.
     posting = 1 / 6 if coded is None else 1.0
-    trials = [_trial(stage, table, query, positions, coded) for query in queries]
-    sure = np.array([trial[0] for trial in trials])  # [queries, budgets, shares, counts]
-    found = np.array([trial[1] for trial in trials])  # and [..., 1 + stretches]
     asking = np.arange(len(queries)) // len(_NOISE) % 3 < 2  # with every noise on both sides
     others = ~asking if (~asking).any() else asking
+    fitted = [query for query, chosen in zip(queries, asking, strict=True) if chosen][:_FITTED]
+    stages = [
+        stage.tuned(budget=b, share=s, length=0.0, slope=1.0) for b in stage.budgets for s in stage.shares
+    ]
+    stages += _weighed(stage, table, fitted, positions, coded)
+    trials = [_trial(stages, table, query, positions, coded) for query in queries]
+    sure = np.array([trial[0] for trial in trials])  # [queries, stages, counts, cautions]
+    found = np.array([trial[1] for trial in trials])  # [queries, stages, counts, 1 + stretches]
     rows_per_page = table.live_rows / max(table.live_pages, 1)
     query_rows = float(np.mean([len(query) for query in queries]))
-    best, settings = len(positions) * rows_per_page / 2, None
-    for (b, s, c), _ in np.ndenumerate(sure[0]):
-        fixed = stage.effort(query_rows, stage.budgets[b], len(table)) * posting
-        done, first = sure[:, b, s, c], min(_COUNTS[c], len(positions))
+    best, chosen = len(positions) * rows_per_page / 2, None
+    for (t, c, u), _ in np.ndenumerate(sure[0]):
+        fixed = stage.effort(query_rows, stages[t].settings.budget, len(table)) * posting
+        done, first = sure[:, t, c, u], min(_COUNTS[c], len(positions))
         for number, stretch in enumerate(_STRETCHES, 1):
             pages = np.where(done, first, min(int(stretch * first), len(positions)))[asking]
             work = (pages.mean() + np.median(pages)) / 2
             cost = fixed + work * rows_per_page + _BATCH * float(np.mean(~done[asking]))
-            recall = np.where(done, found[:, b, s, c, 0], found[:, b, s, c, number])
+            recall = np.where(done, found[:, t, c, 0], found[:, t, c, number])
             error = recall[asking].std() / np.sqrt(asking.sum())
             if cost < best and recall[asking].mean() - error >= TARGET:
-                best = cost
-                settings = {"share": stage.shares[s], "budget": stage.budgets[b], "candidates": _COUNTS[c]}
-                settings |= {"stretch": stretch, "recall": float(recall[others].mean())}
-    if settings is None or settings["recall"] < ACCEPTED:
-        return None
-    return stage.tuned(**settings, caution=_CAUTION)
+                best, kept = cost, {"candidates": _COUNTS[c], "stretch": stretch, "caution": _CAUTIONS[u]}
+                chosen = stages[t].tuned(**kept, recall=float(recall[others].mean()))
+    return chosen if chosen is not None and chosen.settings.recall >= ACCEPTED else None
+
+
+def _exact(table: PageTable, query: FloatArray, positions: IntArray, codes: Codes | None) -> FloatArray:
+    """Scores by codes: near enough, and sooner."""
+    return score_pages(table, query, positions) if codes is None else codes.scores(table, query, positions)
+
+
+def _weighed(
+    stage: FirstStage,
+    table: PageTable,
+    queries: Sequence[FloatArray],
+    positions: IntArray,
+    codes: Codes | None,
+) -> list[FirstStage]:
+    """For every budget the stage whose ``slope``, ``share`` and ``length`` are least squares over the pages
+    that matter."""
+    samples: list[list[tuple[FloatArray, FloatArray]]] = [[] for _ in stage.budgets]
+    for query in queries:
+        exact = _exact(table, query, positions, codes)
+        shift, length = stage.shifts(query)[positions], row_norms(query) * table.log_count[positions]
+        for budget, column in zip(stage.budgets, samples, strict=True):
+            estimates = stage.estimates(query, len(table), budget)[positions]
+            near = best_first(estimates + shift, min(_FITTED_PAGES, len(positions)), len(positions))
+            signs = np.stack([estimates[near], shift[near], length[near]], 1)
+            column.append((signs - signs.mean(0), exact[near] - exact[near].mean()))
+    made = []
+    for budget, column in zip(stage.budgets, samples, strict=True):
+        signs, exact = (np.concatenate(parts) for parts in zip(*column, strict=True))
+        slope, share, length = np.linalg.lstsq(signs, exact, rcond=1e-4)[0].tolist()
+        if slope > 0:
+            weights = {"share": max(0.0, share / slope), "length": max(0.0, length / slope)}
+            made.append(stage.tuned(budget=budget, slope=slope, **weights))
+    return made
 
 
 def _trial(
-    stage: FirstStage, table: PageTable, query: FloatArray, positions: IntArray, codes: Codes | None
-) -> tuple[npt.NDArray[np.bool_], FloatArray]:
-    """One query with every budget, share and count: whether the first batch was enough, and the share of
+    stages: Sequence[FirstStage],
+    table: PageTable,
+    query: FloatArray,
+    positions: IntArray,
+    codes: Codes | None,
+) -> tuple[list[list[list[bool]]], list[FloatArray]]:
+    """One query with every stage, count and caution: whether the first batch was enough, and the share of
     the ten best in it and in the larger ones."""
-    # By codes: near enough, and sooner.
-    exact = score_pages(table, query, positions) if codes is None else codes.scores(table, query, positions)
+    exact = _exact(table, query, positions, codes)
     bar = np.partition(exact, len(exact) - _HITS)[len(exact) - _HITS]
-    shift = stage.shifts(query)[positions]
-    sure, found = [], []
-    for budget in stage.budgets:
-        guesses = stage.estimates(query, len(table), budget)[positions]
-        for share in stage.shares:
-            outcome = _outcome(guesses + np.float32(share) * shift, exact, bar)
-            sure.append(outcome[0])
-            found.append(outcome[1])
-    shape = (len(stage.budgets), len(stage.shares), len(_COUNTS))
-    return np.reshape(sure, shape), np.reshape(found, (*shape, 1 + len(_STRETCHES)))
+    outcomes = [_outcome(stage.guesses(query, table)[positions], exact, bar) for stage in stages]
+    return [outcome[0] for outcome in outcomes], [outcome[1] for outcome in outcomes]
 
 
-def _outcome(guesses: FloatArray, exact: FloatArray, bar: np.float32) -> tuple[list[bool], FloatArray]:
+def _outcome(guesses: FloatArray, exact: FloatArray, bar: np.float32) -> tuple[list[list[bool]], FloatArray]:
     """For every count: as in :func:`_trial`. What a search does is in :mod:`hydra_rag_indexing.staged`."""
     pages = len(guesses)
     order = best_first(guesses, min(int(_COUNTS[-1] * _STRETCHES[-1]), pages), pages)
     guesses, exact = guesses[order], exact[order]
     reached = np.minimum(np.cumsum(exact >= bar), _HITS).astype(np.float32) / _HITS
     counts = [min(count, pages) for count in _COUNTS]
-    sure = [enough(guesses[:n], exact[:n], exact[:n], _HITS, _CAUTION) for n in counts]
+    sure = [
+        [enough(guesses[:n], exact[:n], exact[:n], _HITS, caution) for caution in _CAUTIONS] for n in counts
+    ]
     tried = np.minimum(np.outer(counts, (1.0, *_STRETCHES)).astype(np.int64), pages)
     return sure, reached[tried - 1]

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hydra_rag_indexing import tuning
+from hydra_rag_indexing.first_stage import StageSettings
 from hydra_rag_indexing.page_lists import PageLists
 from hydra_rag_indexing.postings import Lists
 from hydra_rag_indexing.probe import Probe, quantised
-from hydra_rag_indexing.rerank import best_first
+from hydra_rag_indexing.rerank import best_first, score_pages
 from hydra_rag_indexing.snapshot import PageRef, VectorIndex
 from tests.search.made_collections import (
     DIM,
@@ -94,8 +96,37 @@ def test_estimates_equal_a_plain_loop(built: tuple[VectorIndex, list[PageRef]]) 
             expected += [met.get(page, worst) for page in range(PAGES)]
         assert stage.estimates(query.astype(np.float32), PAGES, budget) == pytest.approx(expected, abs=1e-4)
     expected += 0.7 * stage.shift.scores(query.sum(0, keepdims=True).astype(np.float32))[0]
-    shifted = stage.tuned(budget=1.0, share=0.7)
-    assert shifted.guesses(query.astype(np.float32), PAGES, wider=2.0) == pytest.approx(expected, abs=1e-4)
+    table = built[0]._table
+    expected += 0.3 * np.linalg.norm(query, axis=1).sum() * np.log(table.count)
+    shifted = stage.tuned(budget=1.0, share=0.7, length=0.3, slope=1.5)
+    guesses = shifted.guesses(query.astype(np.float32), table, wider=2.0)
+    assert guesses == pytest.approx(1.5 * expected, abs=1e-3)
+
+
+def test_settings_saved_before_lengths_counted_are_read() -> None:
+    settings = StageSettings(share=0.7, candidates=30, recall=0.99)
+    saved = settings.saved()
+    assert StageSettings.parse(saved) == settings
+    assert StageSettings.parse({n: v for n, v in saved.items() if n not in ("length", "slope")}) == settings
+    for wrong in (saved | {"other": 1.0}, {n: v for n, v in saved.items() if n != "recall"}):
+        with pytest.raises(ValueError, match="unknown settings"):
+            StageSettings.parse(wrong)
+
+
+def test_weights_of_estimates_are_fitted(built: tuple[VectorIndex, list[PageRef]]) -> None:
+    """An estimate made of weighed signs is closer to the score than the bare one."""
+    stage, table = built[0]._stage, built[0]._table
+    assert stage is not None
+    every, queries = np.arange(PAGES), tuning.sampled_queries(table, 24, seed=5)
+    bare = stage.tuned(share=0.0, length=0.0, slope=1.0)
+    for weighed in tuning._weighed(bare, table, queries[:12], every, None):
+        same = bare.tuned(budget=weighed.settings.budget)
+        off = dict.fromkeys((same, weighed), 0.0)
+        for query in queries[12:]:
+            exact = score_pages(table, query, every)
+            for made in off:
+                off[made] += float((exact - made.guesses(query, table)).std())
+        assert off[weighed] < off[same]
 
 
 def test_adding_and_removing_pages(built: tuple[VectorIndex, list[PageRef]], tmp_path: Path) -> None:
