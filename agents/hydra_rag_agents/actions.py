@@ -59,7 +59,8 @@ class Prepared:
 
 
 def search(library: Library, turn: Turn, view: View, action: Search) -> tuple[Candidate, ...]:
-    """Retrieve pages. Pages cited earlier in the conversation come first where the question leans on it.
+    """Retrieve pages. Pages cited earlier in the conversation come first where the question leans on it, or
+    the pages of their documents as they were found, where it says by itself what it is about.
 
     Pages of an earlier search of the same turn keep their places; new ones follow.
     """
@@ -74,12 +75,13 @@ def search(library: Library, turn: Turn, view: View, action: Search) -> tuple[Ca
         for candidate in first:
             found.pop(candidate.id, None)
     else:
-        earlier = [
-            found.pop(page, None) or library.candidate(page)
-            for page in turn.earlier_pages
-            if documents is None or page.document_id in documents
-        ]
-        first = [c for c in earlier if c is not None]
+        earlier = [page for page in turn.earlier_pages if documents is None or page.document_id in documents]
+        leading = list(earlier)
+        if not turn.earlier_first:
+            about = {page.document_id for page in earlier}
+            leading = list(dict.fromkeys([*(page for page in found if page.document_id in about), *earlier]))
+        known = (found.pop(page, None) or library.candidate(page) for page in leading)
+        first = [candidate for candidate in known if candidate is not None]
     ordered = first + list(found.values())
     return tuple(replace(candidate, rank=rank) for rank, candidate in enumerate(ordered, start=1))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from hydra_rag_agents.kinds import asked_kind
 from hydra_rag_agents.state import PageId, Turn
 from hydra_rag_agents.text_context import content_tokens
-from hydra_rag_agents.topics import instead, names_another, of_topic, put_in_full, subject
+from hydra_rag_agents.topics import instead, names_another, of_topic, only_papers, put_in_full, subject
 
 __all__ = ["Past", "follow_up"]
 
@@ -69,18 +69,20 @@ def follow_up(turn: Turn, past: Sequence[Past], *, keep: int = 4) -> Turn:
         prompt_question=full.asked,
         history=history,
         earlier_pages=() if full.elsewhere else tuple(pages[:2]),
+        earlier_first=not full.named,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Full:
     """``asked``: the question in full. ``query``: what is searched. ``topic``: what it is about.
-    ``elsewhere``: it names another thing, which may stand on another page."""
+    ``named``: ``asked`` says it. ``elsewhere``: it names another thing, which may stand on another page."""
 
     asked: str
     query: str
     topic: str | None
     leans: bool
+    named: bool = False
     elsewhere: bool = False
 
 
@@ -106,17 +108,24 @@ class _Talk:
         if elliptic and names_another(rest, topic):
             asked = instead(before.asked, topic, rest)
             if asked is not None:
-                named = any(c.isdigit() or c.isupper() for c in rest)
+                other = any(c.isdigit() or c.isupper() for c in rest)
                 # Where it has a name, that alone is searched for: the earlier thing is another.
-                query = asked if named else f"{before.query} {asked}"
-                return _Full(asked, query, subject(asked) or topic, True, elsewhere=named)
+                query = asked if other else f"{before.query} {asked}"
+                return _Full(asked, query, subject(asked) or topic, True, elsewhere=other)
         if elliptic:
             asked = f"What is {of_topic(rest, topic)}?"
-            return _Full(asked, f"{before.query} What is {rest}?", topic, True)
+            return _leaning(asked, f"What is {rest}?", before, topic)
         if _POINTS_BACK.search(question) or len(content_tokens(question)) < _ALONE:
             asked = _LEAD.sub("", put_in_full(question, topic, self._person))
-            return _Full(_capital(asked), f"{before.query} {question}", topic or subject(question), True)
+            return _leaning(_capital(asked), question, before, topic or subject(question))
         return _Full(question, question, subject(question), False)
+
+
+def _leaning(asked: str, short: str, before: _Full, topic: str | None) -> _Full:
+    """``short``: the question as it leans on the one before, which is searched with it unless ``asked`` names
+    what both are about."""
+    named = topic is not None and topic in asked and not only_papers(topic)
+    return _Full(asked, asked if named else f"{before.query} {short}", topic, True, named)
 
 
 def _elliptic(question: str) -> tuple[str, bool]:

@@ -173,7 +173,9 @@ class AskSettings:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One question in its conversation. ``query`` is what retrieval is asked (history folded in)."""
+    """One question in its conversation. ``query`` is what retrieval is asked (history folded in).
+    ``earlier_pages``: cited last, where the question leans on them; they come ``earlier_first``, or else
+    their documents do, page by page as the search finds them."""
 
     question: str
     settings: AskSettings
@@ -182,6 +184,7 @@ class Turn:
     prompt_question: str = ""
     history: tuple[tuple[str, str], ...] = ()
     earlier_pages: tuple[PageId, ...] = ()
+    earlier_first: bool = True
 
     @property
     def search_text(self) -> str:

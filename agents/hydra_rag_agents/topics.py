@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["instead", "names_another", "of_topic", "put_in_full", "subject"]
+__all__ = ["instead", "names_another", "of_topic", "only_papers", "put_in_full", "subject"]
 
 _ASKING = frozenset("what who when where which why how whose whom".split())
 _AUXILIARIES = frozenset(
@@ -95,7 +95,7 @@ def put_in_full(question: str, topic: str | None, person: str | None = None) -> 
             while end < len(words) and words[end].group().lower() not in _BREAKS:
                 end += 1
             rest = question[words[end - 1].end() :]
-            of = "" if _is_paper(meant) else f" of {meant}"
+            of = "" if only_papers(meant) else f" of {meant}"
             return f"{before}the {question[words[i + 1].start() : words[end - 1].end()]}{of}{rest}"
         if word in ("this", "that", "these", "those") and following and following not in _BREAKS:
             continue  # "that invoice"
@@ -107,7 +107,7 @@ def of_topic(phrase: str, topic: str | None) -> str:
     """("its due date", "invoice 204") → "the due date of invoice 204"."""
     first, _, rest = phrase.partition(" ")
     phrase = f"the {rest}" if rest and first.lower() in _OWNING else phrase
-    return phrase if topic is None or _is_paper(topic) else f"{phrase} of {topic}"
+    return phrase if topic is None or only_papers(topic) else f"{phrase} of {topic}"
 
 
 def names_another(phrase: str, topic: str | None) -> bool:
@@ -185,7 +185,8 @@ def _numbered(words: list[str]) -> bool:
     return any(any(c.isdigit() for c in word) for word in words)
 
 
-def _is_paper(topic: str) -> bool:
+def only_papers(topic: str) -> bool:
+    """Whether it only says which kind of paper is meant ("the invoice")."""
     words = [word for word in topic.lower().split() if word not in _ARTICLES]
     return all(word in _PAPERS for word in words)
 

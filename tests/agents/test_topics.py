@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from hydra_rag_agents.actions import search
+from hydra_rag_agents.gate import Gate
 from hydra_rag_agents.memory import Past, follow_up
-from hydra_rag_agents.state import AskSettings, PageId, Turn
+from hydra_rag_agents.moves import Search, View
+from hydra_rag_agents.state import AskSettings, Budget, PageId, ReaderProfile, Turn
+from hydra_rag_agents.testing import FakePage, MemoryLibrary
 from hydra_rag_agents.topics import subject
 
 PAGE = PageId("d", 1)
@@ -87,15 +91,33 @@ def test_he_and_she_are_the_person_who_was_named() -> None:
 
 def test_the_lines_of_the_question_before_are_not_asked_for_again() -> None:
     """The search still knows it; the choice of lines does not, or the total would be the answer again."""
-    turn = _asked("And who issued it?", INVOICE)
+    turn = _asked("And who issued it?", "What is the total of the invoice?")
     assert "total" in turn.search_text
     assert "total" not in turn.asked
+    assert turn.earlier_first
+
+
+def test_a_question_that_names_its_topic_is_searched_alone() -> None:
+    turn = _asked("And who issued it?", INVOICE)
+    assert turn.search_text == turn.asked
+    assert (turn.earlier_pages, turn.earlier_first) == ((PAGE,), False)
 
 
 def test_another_thing_by_name_is_not_sought_on_the_page_before() -> None:
     assert _asked("What about the Hydro 500?", KETTLE).earlier_pages == ()
     assert _asked("And its power?", KETTLE).earlier_pages == (PAGE,)
     assert _asked("And in the east region?", "How many units were sold in the west region?").earlier_pages
+
+
+@pytest.mark.parametrize(("first", "order"), [(True, ["a1", "b1", "a2"]), (False, ["a2", "a1", "b1"])])
+def test_pages_of_the_conversation_come_first(first: bool, order: list[str]) -> None:
+    scores = {PageId("b", 1): 3.0, PageId("a", 2): 2.0, PageId("a", 1): 1.0}
+    library = MemoryLibrary({page: FakePage("Total 4", score) for page, score in scores.items()})
+    turn = Turn("Total?", AskSettings(), earlier_pages=(PageId("a", 1),), earlier_first=first)
+    view = View(turn.settings, ReaderProfile(), Budget(), Gate(), False)
+    found = search(library, turn, view, Search(10, "hybrid"))
+    assert [f"{c.id.document_id}{c.id.page}" for c in found] == order
+    assert [c.rank for c in found] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("before", [INVOICE, "Why?", "its?", "of", "'s 's", "the the the?"])
