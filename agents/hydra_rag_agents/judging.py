@@ -34,6 +34,8 @@ _UNSUPPORTED = 0.5
 #: What a rank further down costs. A small model is nearly as sure of values on pages that have nothing to do
 #: with the question as on the right one; the search knows better.
 _LOWER = {"nano": 0.25, "instruct": 0.1}
+#: And what it costs to stand in another document than those that a follow-up leans on.
+_ELSEWHERE = {"nano": 0.5, "instruct": 0.9}
 _COUNT = re.compile(r"\bhow many\b", re.IGNORECASE)
 #: Longer quotes are sentences, which keep their full stop.
 _VALUE_WORDS = 6
@@ -71,6 +73,7 @@ def judge(
     """
     by_page = {candidate.id: candidate for candidate in view.candidates or ()}
     before = {j.draft: j for j in view.judgements}
+    about = {page.document_id for page in turn.earlier_pages}
     fit = Relevance(turn.asked, {page: library.words(page) for page in by_page})
     judgements: list[Judgement] = []
     places: dict[int, Place] = {}
@@ -87,6 +90,8 @@ def judge(
         confidence = draft.confidence
         if len(draft.pages) == 1:
             confidence /= 1 + _LOWER[view.profile.style] * max(0, candidate.rank - 1)
+            if about and candidate.id.document_id not in about:
+                confidence *= _ELSEWHERE[view.profile.style]
         if view.profile.style == "nano" and supported is not None:
             confidence *= fit.factor(candidate.id, evidence.match, text)
             confidence *= _UNSUPPORTED if supported is False else 1.0

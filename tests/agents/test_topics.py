@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from PIL import Image
 
 from hydra_rag_agents.actions import search
 from hydra_rag_agents.gate import Gate
+from hydra_rag_agents.loop import run
 from hydra_rag_agents.memory import Past, follow_up
 from hydra_rag_agents.moves import Search, View
 from hydra_rag_agents.state import AskSettings, Budget, PageId, ReaderProfile, Turn
-from hydra_rag_agents.testing import FakePage, MemoryLibrary
+from hydra_rag_agents.testing import FakePage, MemoryLibrary, ScriptedReader
 from hydra_rag_agents.topics import subject
 
 PAGE = PageId("d", 1)
@@ -118,6 +122,19 @@ def test_pages_of_the_conversation_come_first(first: bool, order: list[str]) -> 
     found = search(library, turn, view, Search(10, "hybrid"))
     assert [f"{c.id.document_id}{c.id.page}" for c in found] == order
     assert [c.rank for c in found] == [1, 2, 3]
+
+
+def test_an_answer_from_another_document_is_doubted() -> None:
+    def script(images: Sequence[Image.Image], text: str) -> tuple[str, float]:
+        return ("41.00", 0.9) if "Total 41.00" in text else ("not found", 0.9)
+
+    pages = {PageId("a", 1): FakePage("Name Ada", 1.0), PageId("b", 1): FakePage("Total 41.00", 2.0)}
+    told = []
+    for earlier in ((), (PageId("b", 1),), (PageId("a", 1),)):
+        reader = ScriptedReader(script, ReaderProfile(style="nano", bound=True))
+        turn = Turn("What is the total?", AskSettings(gaze="never"), earlier_pages=earlier)
+        told.append(list(run(MemoryLibrary(pages), reader, turn))[-1].answer.confidence)  # type: ignore[union-attr]
+    assert told[0] == told[1] > 2 * told[2] > 0
 
 
 @pytest.mark.parametrize("before", [INVOICE, "Why?", "its?", "of", "'s 's", "the the the?"])
