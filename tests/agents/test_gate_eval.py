@@ -99,11 +99,26 @@ def test_what_the_model_read_small_decides_where_it_read_the_words_itself() -> N
 
 
 def test_small_print_that_was_read_surely_need_not_be_read_again() -> None:
-    def record(text: str | None, confidence: float, never: bool) -> dict[str, object]:
-        first = {"right": never, "tokens": 300, "gain": 2.6, "text": text, "confidence": confidence}
-        return {"never": first, "always": {"right": True, "tokens": 3000}}
+    def record(
+        text: str | None, confidence: float, never: bool, gain: float = 2.6, gazes: int = 1
+    ) -> dict[str, object]:
+        first = {"right": never, "tokens": 300, "gain": gain, "text": text, "confidence": confidence}
+        return {"never": first, "always": {"right": True, "tokens": 3000, "gazes": gazes}}
 
+    large = record("c", 0.6, True, gain=1.4)
     sure, unsure, refused = record("a", 0.98, True), record("b", 0.6, False), record(None, 1.0, False)
     chosen = choose_gate([sure, sure, unsure, refused])
     assert 0.6 < chosen["sure_read"] <= 0.98
-    assert choose_gate([record("a", 0.999, False), unsure])["sure_read"] > 1  # sure and wrong
+    assert chosen["gazes"] == 1
+    harmful = choose_gate([record("a", 0.999, False, gazes=2), unsure, large, large])
+    assert harmful["sure_read"] > 1  # sure and wrong
+    assert harmful["gazes"] == 2
+
+
+def test_the_gate_spends_less_than_always_looking_would() -> None:
+    def record(gain: float) -> dict[str, object]:
+        first = {"right": False, "tokens": 300, "gain": gain, "text": "a", "confidence": 0.5}
+        return {"never": first, "always": {"right": True, "tokens": 3000}}
+
+    chosen = choose_gate([record(1.3)] * 5 + [record(2.6)] * 5)
+    assert 1.3 < chosen["min_gain"] <= 2.6
