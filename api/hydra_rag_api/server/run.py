@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
+import gc
 import os
 import signal
 import sys
@@ -17,6 +17,7 @@ from hydra_rag.errors import UsageError
 from hydra_rag_api.server.app import create_app
 from hydra_rag_api.server.guard import is_loopback
 from hydra_rag_api.server.limits import ServerSettings
+from hydra_rag_api.server.memory import forget_lasting, hold_collections, share_heaps
 from hydra_rag_api.server.services import Services
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: The event loop waits this long for every Python thread that is in its way (the interpreter's default is
 #: five times as long, and some questions and an ingest run beside it).
 _SWITCH_SECONDS = 0.001
-_ARENA_MAX = -8  # of malloc.h
 
 
 class _Server(uvicorn.Server):
@@ -69,15 +69,6 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _share_heaps() -> None:
-    """The C library gives threads heaps of their own and keeps what is freed in the middle of them; with the
-    large pictures and tensors of a dozen threads that is memory of the whole server several times over."""
-    try:
-        ctypes.CDLL(None).mallopt(_ARENA_MAX, 2)
-    except (OSError, AttributeError):  # another C library, which has no such heaps
-        return
-
-
 def serve(
     rag: HydraRAG,
     settings: ServerSettings,
@@ -98,7 +89,12 @@ def serve(
                 "make one with `hydra-rag keys create` first, or listen on 127.0.0.1."
             )
     services = Services(
-        rag, settings, require_keys=None if local else True, ask_defaults=ask_defaults, ocr=ocr
+        rag,
+        settings,
+        require_keys=None if local else True,
+        ask_defaults=ask_defaults,
+        ocr=ocr,
+        loaded=forget_lasting,
     )
     config = uvicorn.Config(
         create_app(services),
@@ -115,8 +111,12 @@ def serve(
     )
     server = _Server(config, services, listening)
     sys.setswitchinterval(_SWITCH_SECONDS)
-    _share_heaps()
-    server.run()
+    share_heaps()
+    hold_collections()
+    try:
+        server.run()
+    finally:
+        gc.enable()
     if not server.started:
         raise UsageError(f"Can't listen on {settings.host}:{settings.port}: is the port in use? Try --port.")
     return 0

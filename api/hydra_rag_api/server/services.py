@@ -38,7 +38,8 @@ class Services:
     """Made once per server. ``rag``: the engine whose model and store all tenants share.
 
     ``require_keys``: whether every request needs a key; ``None``: as soon as the store has one.
-    ``ask_defaults``: settings of questions where a request does not name them.
+    ``ask_defaults``: settings of questions where a request does not name them. ``loaded``: called once the
+    model has loaded, or could not be, before the first question gets in.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Services:
         require_keys: bool | None = None,
         ask_defaults: AskSettings | None = None,
         ocr: str = "auto",
+        loaded: Callable[[], None] = lambda: None,
     ) -> None:
         from hydra_rag_agents.state import AskSettings
 
@@ -56,7 +58,7 @@ class Services:
         self.settings = settings or ServerSettings()  # type: ignore[call-arg]
         self.require_keys = require_keys
         self.ask_defaults = ask_defaults or AskSettings()
-        self.ocr = ocr
+        self.ocr, self._loaded = ocr, loaded
         limits = self.settings
         self.admission = Admission(
             limits.chat_running, limits.chat_waiting, limits.chat_per_tenant, limits.chat_wait_seconds
@@ -126,6 +128,8 @@ class Services:
             log.exception("the model could not be loaded")
             self._state = "failed"
             return
+        finally:
+            self._loaded()
         self._state = "ready"
         if not self.stopping.is_set():
             self.worker.start()
