@@ -4,8 +4,9 @@
     hydra-rag eval OUT --part retrieval
     python -m benchmarks.manuals score OUT               # by kind of question
 
-The questions were written from the pages by hand, after the constants of the fusion were fixed, and nothing
-was chosen on them. A question counts as answered by its page alone, also where another page would do.
+The questions were written from the pages by hand and nothing was chosen on them. A question counts as answered
+by its page alone, also where another page would do. With ``--list choosing`` (for ``make`` and for ``score``) it
+is other pages and other questions, to choose constants by.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from hydra_rag_indexing.files import Limits, load_pages
 
 KINDS = ("manual", "other")
+LISTS = ("questions", "choosing")
 
 
 def main() -> None:
@@ -29,21 +31,23 @@ def main() -> None:
     make_command = commands.add_parser("make")
     make_command.add_argument("manuals", type=Path)
     make_command.add_argument("out", type=Path)
-    make_command.set_defaults(run=lambda given: make(given.manuals, given.out))
+    make_command.set_defaults(run=lambda given: make(given.manuals, given.out, given.list))
     score_command = commands.add_parser("score")
     score_command.add_argument("out", type=Path)
-    score_command.set_defaults(run=lambda given: score(given.out))
+    score_command.set_defaults(run=lambda given: score(given.out, given.list))
+    for command in (make_command, score_command):
+        command.add_argument("--list", choices=LISTS, default=LISTS[0])
     given = parser.parse_args()
     given.run(given)
 
 
-def _asked() -> dict[str, Any]:
-    return tomllib.loads(Path(__file__).with_name("questions.toml").read_text(encoding="utf-8"))
+def _asked(name: str) -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name(f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def make(manuals: Path, out: Path) -> None:
+def make(manuals: Path, out: Path, name: str = LISTS[0]) -> None:
     """Write page images, ``pages.jsonl`` and ``queries.jsonl``."""
-    asked = _asked()
+    asked = _asked(name)
     pages = _pages(manuals, out, asked["windows"])
     queries = [
         {"query": question, "image": None, "relevant": [_name(manual, number)]}
@@ -56,9 +60,9 @@ def make(manuals: Path, out: Path) -> None:
     print(f"{out}: {len(pages)} pages, {len(queries)} questions")
 
 
-def score(out: Path) -> None:
+def score(out: Path, name: str = LISTS[0]) -> None:
     """Print recall at 1 and 5 of every mode, by kind of question, from ``predictions.jsonl``."""
-    asked = _asked()
+    asked = _asked(name)
     lines = (out / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
     records = [record for record in map(json.loads, lines) if record["kind"] == "retrieval"]
     for kind in KINDS:
