@@ -4,9 +4,9 @@
     hydra-rag eval OUT --part retrieval
     python -m benchmarks.manuals score OUT               # by kind of question
 
-The questions were written from the pages by hand and nothing was chosen on them. A question counts as answered
-by its page alone, also where another page would do. With ``--list choosing`` (for ``make`` and for ``score``) it
-is other pages and other questions, to choose constants by.
+The questions were written from the pages by hand and nothing was chosen on them. A question counts as
+answered by its page alone, also where another page would do. With ``--list choosing`` (for ``make`` and for
+``score``) it is other pages and other questions, to choose constants by.
 """
 
 from __future__ import annotations
