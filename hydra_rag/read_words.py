@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from hydra_rag.figures import joined_figures
 from hydra_rag.geometry import Box
 from hydra_rag.lines import group_lines
 from hydra_rag.reading import STEPS
@@ -91,9 +92,9 @@ def reads_of(rows: Sequence[RowText], steps: int, image: Image.Image) -> list[Re
 
 
 def in_order(reads: Sequence[Read]) -> list[Word]:
-    """The words of :func:`surest` in reading order."""
+    """The words of :func:`surest` in reading order, numbers in one piece."""
     words = [Word(word.text, word.box) for word in surest(reads)]
-    return [word for line in group_lines(words) for word in line.words]
+    return [word for line in group_lines(words) for word in joined_figures(line.words)]
 
 
 def _split(row: RowText) -> list[list[int]]:

@@ -104,17 +104,16 @@ def evaluate_folder(
             for line in _spread(group_lines(page.words, max_gap=_GAP)) if "reading" in parts else ():
                 _log(log, reading.read(reader, page, image, line, own))
             seen = page if text_layer else replace(page, words=tuple(own or ()))
-            shown = text_layer or own is not None
+            shown, read = text_layer or own is not None, own is not None and not text_layer
             glanced = seen
-            if gate and asked and own is not None and not text_layer:  # as a picture nobody read before
+            if gate and asked and read:  # as a picture nobody read before
                 glanced = replace(page, words=tuple(model.read_pages([image], close=False)[0]))
             for index, question in enumerate(asked):
                 stored = vectors[page.image]
                 if "answers" in parts:
-                    _log(log, answers.ask(reader, seen, image, index, stored, shown))
+                    _log(log, answers.ask(reader, seen, image, index, stored, shown, read=read))
                 words = seen.words if reader.profile.bound else ()
                 if "gaze" in parts:
-                    read = seen is not page
                     if (looked := gaze.look(page, image, question, stored, words, read=read)) is not None:
                         _log(log, looked)
                     if gate:
@@ -198,12 +197,14 @@ class _Answers:
         index: int,
         vectors: MultiVector,
         text_layer: bool,
+        *,
+        read: bool,
     ) -> dict[str, Any]:
         from hydra_rag.evidence import evidence_regions
 
         asked = page.questions[index]
         words = page.words if text_layer else ()
-        result = glance(reader, image, words, asked.question, name=page.image).result
+        result = glance(reader, image, words, asked.question, name=page.image, respelled=read).result
         refused = says_not_found(result.text) or result.confidence < reader.profile.threshold_for(text_layer)
         regions = evidence_regions(reader.embed(f"{asked.question} {result.text}"), vectors, top=1)
         record = {

@@ -24,6 +24,7 @@ from hydra_rag_agents.looking import look, look_tokens, reread
 from hydra_rag_agents.moves import Action, Check, Conclude, Draft, Gaze, Glance, LookAt, Search, View
 from hydra_rag_agents.policy import Policy, decide
 from hydra_rag_agents.ports import Library, Reader
+from hydra_rag_agents.spelling import Spelled, most_tokens, respell_cited
 from hydra_rag_agents.state import Budget, Cost, PageId, Turn
 from hydra_rag_agents.steps import NOT_FOUND_ANSWER
 from hydra_rag_agents.timing import Deadline
@@ -212,4 +213,16 @@ class _Run:
         cited = citations_for(
             self.library, self.reader, self.turn, self.view, self.places[chosen], judgement.text, hurry=hurry
         )
-        return steps.answer_step(self.view, judgement, cited)
+        spelled = Spelled(judgement.text, 0)
+        looks = self.turn.settings.gaze != "never" and self.turn.settings.text_layer and not hurry
+        if looks and self._allowed(Cost(tokens=most_tokens(self.reader))):
+            page = self.places[chosen].candidate.id
+            try:
+                with self.deadline:
+                    spelled, again = respell_cited(self.library, self.reader, page, spelled.text, cited[0])
+                cited = (again,)
+            except CancelledError:
+                if not self.deadline.passed:
+                    raise
+            self._spend(Cost(tokens=spelled.tokens))
+        return steps.answer_step(self.view, replace(judgement, text=spelled.text), cited, spelled.tokens)

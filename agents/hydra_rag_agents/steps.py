@@ -83,7 +83,10 @@ def check_step(note: Mapping[str, Any], prompt_tokens: int, new_tokens: int) -> 
     return Step("reflect", {"check": dict(note), "prompt_tokens": prompt_tokens, "new_tokens": new_tokens})
 
 
-def answer_step(view: View, judgement: Judgement | None, citations: tuple[Citation, ...]) -> Done:
+def answer_step(
+    view: View, judgement: Judgement | None, citations: tuple[Citation, ...], respelled: int = 0
+) -> Done:
+    """``respelled``: visual tokens that went into reading the answer once more."""
     if judgement is None:
         sure = max((1 - j.confidence for j in view.judgements), default=1.0)
         answer = Answer("not_found", NOT_FOUND_ANSWER, plain(sure))
@@ -95,6 +98,8 @@ def answer_step(view: View, judgement: Judgement | None, citations: tuple[Citati
         "confidence": answer.confidence,
         "citations": [citation.to_json() for citation in answer.citations],
     }
+    if respelled:
+        detail |= {"prompt_tokens": respelled, "new_tokens": 0}
     return Done(Step("answer", detail), answer)
 
 
