@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Probe", "quantised"]
 
+#: Rows whose scales differ by no more than this are coded with one scale for all: products then need none.
+_UNEVEN = 0.25
 _BLOCK = 32  # centroids whose best score stands for them in the first cut
 
 
@@ -48,6 +50,11 @@ class Probe:
         self.codes, self.scale = codes, scale
         self._codes, self._scale = torch.from_numpy(codes), torch.from_numpy(scale)
         self._floats: torch.Tensor | None = None
+        self._step = float(scale.max(initial=0.0))
+        self._even: torch.Tensor | None = None
+        if self._step * _UNEVEN < scale.min(initial=self._step, where=scale > 0):
+            shares = torch.from_numpy(scale / np.float32(self._step))
+            self._even = (self._codes * shares[:, None]).round_().to(torch.int8)
 
     @property
     def nbytes(self) -> int:
@@ -73,8 +80,6 @@ class Probe:
 
     def top(self, query: FloatArray, count: int) -> tuple[FloatArray, IntArray]:
         """The ``count`` best centroids of every row [q, dim]: scores and ids [q, count], best first."""
-        import torch
-
         found, scale = self._products(query)
         scores = found.numpy()
         total, rows = scores.shape
@@ -86,8 +91,12 @@ class Probe:
         # `j` is every `blocks`-th centroid from `j` on: maxima of whole runs of numbers are found sooner.
         whole = blocks * _BLOCK
         best = scores[:whole].reshape(_BLOCK, blocks * rows).max(0).reshape(blocks, rows)
-        least = torch.from_numpy(np.ascontiguousarray(best.T)).topk(count, dim=1).values[:, -1].numpy()
-        at = np.flatnonzero(scores >= least)
+        least = np.partition(best, blocks - count, axis=0)[blocks - count]
+        block, row = np.nonzero(best >= least)
+        cells = (block * rows + row)[:, None] + np.arange(0, whole * rows, blocks * rows)
+        at = cells[scores.ravel()[cells] >= least[row, None]]
+        if whole < total:
+            at = np.concatenate([at, np.flatnonzero(scores[whole:] >= least) + whole * rows])
         near = scores.ravel()[at]
         ids, row = np.divmod(at, rows)
         order = np.lexsort((-near, row))
@@ -95,7 +104,7 @@ class Probe:
         return near[some] * scale, ids[some]
 
     def _products(self, query: FloatArray) -> tuple[torch.Tensor, FloatArray]:
-        """float32 [n, q] and [q, 1]: scores, transposed, but for a factor of each query row."""
+        """[n, q] and float32 [q, 1]: scores, transposed, but for a factor of each query row."""
         import torch
 
         if not bytes_multiply_exactly():
@@ -107,5 +116,8 @@ class Probe:
             products = torch._int_mm(torch.from_numpy(codes), self._codes.T).T
             return products * self._scale[:, None], scale[:, None]
         # The many rows on the left: the library packs what stands on the right anew at every call.
+        if self._even is not None:
+            turned = torch.from_numpy(codes).T.contiguous()
+            return torch._int_mm(self._even, turned), scale[:, None] * np.float32(self._step)
         products = torch._int_mm(self._codes, torch.from_numpy(codes).T.contiguous())
         return products * self._scale[:, None], scale[:, None]

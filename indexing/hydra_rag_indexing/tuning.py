@@ -27,11 +27,13 @@ TARGET = 0.992
 #: On queries that did not choose the settings; below this every search scans.
 ACCEPTED = 0.97
 
-#: Pages to score at first, how many times as many when the estimates leave it open, and how sure they must
-#: be (see ``enough``; with less, queries of other kinds than the sampled ones found less).
+#: Pages to score at first, and how many times as many when the estimates leave it open (see ``enough``).
 _COUNTS = (20, 30, 50, 75, 100, 150, 200, 300, 400, 600, 800, 1200)
-_STRETCHES = (2.0, 3.0, 4.0, 8.0)
-_CAUTIONS = (1.5, 2.5)
+_STRETCHES = (2.0, 4.0, 8.0)
+#: How sure they must be: bare estimates, whose differences are too small, and weighed ones. With less, and
+#: with a fixed number of pages, queries of other kinds than the sampled ones found less; with more, most
+#: queries took the second batch.
+_CAUTION, _WEIGHED_CAUTION = 1.5, 2.5
 #: Queries that weigh what estimates are made of, and how many pages of each.
 _FITTED, _FITTED_PAGES = 48, 300
 #: What scoring another batch costs beside its pages, in vectors.
@@ -75,19 +77,18 @@ def tune(
     asking = np.arange(len(queries)) // len(_NOISE) % 3 < 2  # with every noise on both sides
     others = ~asking if (~asking).any() else asking
     fitted = [query for query, chosen in zip(queries, asking, strict=True) if chosen][:_FITTED]
-    stages = [
-        stage.tuned(budget=b, share=s, length=0.0, slope=1.0) for b in stage.budgets for s in stage.shares
-    ]
+    bare = stage.tuned(length=0.0, slope=1.0, caution=_CAUTION)
+    stages: list[FirstStage] = [bare.tuned(budget=b, share=s) for b in stage.budgets for s in stage.shares]
     stages += _weighed(stage, table, fitted, positions, coded)
     trials = [_trial(stages, table, query, positions, coded) for query in queries]
-    sure = np.array([trial[0] for trial in trials])  # [queries, stages, counts, cautions]
+    sure = np.array([trial[0] for trial in trials])  # [queries, stages, counts]
     found = np.array([trial[1] for trial in trials])  # [queries, stages, counts, 1 + stretches]
     rows_per_page = table.live_rows / max(table.live_pages, 1)
     query_rows = float(np.mean([len(query) for query in queries]))
     best, chosen = len(positions) * rows_per_page / 2, None
-    for (t, c, u), _ in np.ndenumerate(sure[0]):
+    for (t, c), _ in np.ndenumerate(sure[0]):
         fixed = stage.effort(query_rows, stages[t].settings.budget, len(table)) * posting
-        done, first = sure[:, t, c, u], min(_COUNTS[c], len(positions))
+        done, first = sure[:, t, c], min(_COUNTS[c], len(positions))
         for number, stretch in enumerate(_STRETCHES, 1):
             pages = np.where(done, first, min(int(stretch * first), len(positions)))[asking]
             work = (pages.mean() + np.median(pages)) / 2
@@ -95,7 +96,7 @@ def tune(
             recall = np.where(done, found[:, t, c, 0], found[:, t, c, number])
             error = recall[asking].std() / np.sqrt(asking.sum())
             if cost < best and recall[asking].mean() - error >= TARGET:
-                best, kept = cost, {"candidates": _COUNTS[c], "stretch": stretch, "caution": _CAUTIONS[u]}
+                best, kept = cost, {"candidates": _COUNTS[c], "stretch": stretch}
                 chosen = stages[t].tuned(**kept, recall=float(recall[others].mean()))
     return chosen if chosen is not None and chosen.settings.recall >= ACCEPTED else None
 
@@ -129,7 +130,7 @@ def _weighed(
         slope, share, length = np.linalg.lstsq(signs, exact, rcond=1e-4)[0].tolist()
         if slope > 0:
             weights = {"share": max(0.0, share / slope), "length": max(0.0, length / slope)}
-            made.append(stage.tuned(budget=budget, slope=slope, **weights))
+            made.append(stage.tuned(budget=budget, slope=slope, caution=_WEIGHED_CAUTION, **weights))
     return made
 
 
@@ -139,24 +140,27 @@ def _trial(
     query: FloatArray,
     positions: IntArray,
     codes: Codes | None,
-) -> tuple[list[list[list[bool]]], list[FloatArray]]:
-    """One query with every stage, count and caution: whether the first batch was enough, and the share of
+) -> tuple[list[list[bool]], list[FloatArray]]:
+    """One query with every stage and count: whether the first batch was enough, and the share of
     the ten best in it and in the larger ones."""
     exact = _exact(table, query, positions, codes)
     bar = np.partition(exact, len(exact) - _HITS)[len(exact) - _HITS]
-    outcomes = [_outcome(stage.guesses(query, table)[positions], exact, bar) for stage in stages]
+    outcomes = [
+        _outcome(stage.guesses(query, table)[positions], exact, bar, stage.settings.caution)
+        for stage in stages
+    ]
     return [outcome[0] for outcome in outcomes], [outcome[1] for outcome in outcomes]
 
 
-def _outcome(guesses: FloatArray, exact: FloatArray, bar: np.float32) -> tuple[list[list[bool]], FloatArray]:
+def _outcome(
+    guesses: FloatArray, exact: FloatArray, bar: np.float32, caution: float
+) -> tuple[list[bool], FloatArray]:
     """For every count: as in :func:`_trial`. What a search does is in :mod:`hydra_rag_indexing.staged`."""
     pages = len(guesses)
     order = best_first(guesses, min(int(_COUNTS[-1] * _STRETCHES[-1]), pages), pages)
     guesses, exact = guesses[order], exact[order]
     reached = np.minimum(np.cumsum(exact >= bar), _HITS).astype(np.float32) / _HITS
     counts = [min(count, pages) for count in _COUNTS]
-    sure = [
-        [enough(guesses[:n], exact[:n], exact[:n], _HITS, caution) for caution in _CAUTIONS] for n in counts
-    ]
+    sure = [enough(guesses[:n], exact[:n], exact[:n], _HITS, caution) for n in counts]
     tried = np.minimum(np.outer(counts, (1.0, *_STRETCHES)).astype(np.int64), pages)
     return sure, reached[tried - 1]
