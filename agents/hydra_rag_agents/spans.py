@@ -10,6 +10,7 @@ with one token a character (``nano``): others would cut through tokens. No torch
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from itertools import islice
@@ -30,6 +31,7 @@ _STARTS, _WORDS = 24, 12
 #: How much the layout weighs beside the model's first character where these are chosen.
 _BEGIN = 18.0
 _LEAST = 1e-3
+_EVERY = re.compile(r"(?<!\w)every $", re.IGNORECASE)
 #: Scores are far apart; where a place is asked for they are brought together by this factor.
 _EVEN = 2.0
 #: And of the next word of a span, beside the one before.
@@ -57,12 +59,14 @@ class Chosen(NamedTuple):
 
 class _Run(NamedTuple):
     """What may follow one place to begin, in word number ``word`` of all. ``stops``: (length in characters,
-    the layout's log-odds)."""
+    the layout's log-odds). ``before``: what belongs to it, though the model need not say it: a time that
+    comes "every 45 days" is not one that lasts 45 days."""
 
     word: int
     text: str
     prior: WordPrior
     stops: tuple[tuple[int, float], ...]
+    before: str = ""
 
 
 class Option(NamedTuple):
@@ -120,17 +124,20 @@ class Spans:
     def options(self, scored: Sequence[Scored]) -> list[Option]:
         """The refusal, and every span that begins where :meth:`choose` named a beginning, with its signs.
         ``scored``: what that named, in its order."""
-        found: list[tuple[Span, int]] = []
+        found: list[tuple[Span, _Run]] = []
         for run, known in zip(self._asked, scored[1:], strict=True):
             for length, stops in run.stops:
                 told, end = known.logprobs[:length], known.ends[length]
                 span = Span(run.text[:length], told, end, run.prior, stops, run.text[length:])
-                found.append((span, run.word))
+                found.append((span, run))
         asked = Asked(self._question, [span for span, _ in found])
         refused, end = scored[0].logprobs, scored[0].ends[-1]
         return [
             Option(self._refusal, asked.refusal(refused, end), (*refused, end), -1),
-            *(Option(s.text, asked.of(s), (*s.logprobs, s.end), word) for s, word in found),
+            *(
+                Option(run.before + s.text, asked.of(s), (*s.logprobs, s.end), run.word - bool(run.before))
+                for s, run in found
+            ),
         ]
 
     def best(self, options: Sequence[Option]) -> Chosen:
@@ -176,7 +183,8 @@ def _runs(text: str, priors: Sequence[WordPrior], longest: int, odd: Container[s
             odds += log(2 * (1 - ends))
         if stops:
             run = text[at : at + max(n for n, _ in stops)]
-            yield _Run(word, run, priors[word], tuple(stops))
+            every = _EVERY.search(text, max(0, at - 7), at) if run[0].isdigit() else None
+            yield _Run(word, run, priors[word], tuple(stops), every.group() if every else "")
 
 
 def _word_ends(text: str, start: int, longest: int, odd: Container[str]) -> Iterator[int]:

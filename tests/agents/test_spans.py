@@ -132,6 +132,27 @@ def test_where_the_layout_ends_a_value_the_answer_ends(number: float, unit: floa
     assert spans.best(spans.options(scored)).text == told
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("Clean\tevery 45 days", "every 45 days"),
+        ("Clean it Every 45 days", "Every 45 days"),
+        ("Clean it in 45 days", "45 days"),
+        ("Clean\tevery\t45 days", "45 days"),
+        ("bevery 45 days", "45 days"),
+    ],
+)
+def test_a_time_that_comes_again_keeps_its_every(line: str, told: str) -> None:
+    spans = spans_of(even(line))
+    assert choice(spans, {"45 days": -0.1}).text == told
+    words = line.split()
+    scored = [
+        Continuation((-0.1,) * len(ids), (FLAT,) * len(ids) + (-0.1,))
+        for ids in spans.choose([FLAT] * 10_000)
+    ]
+    assert len(spans.weights(spans.options(scored))) == len(words)
+
+
 def test_the_likeliest_beginnings_are_scored() -> None:
     words = [f"{chr(0x100 + i)}x" for i in range(300)]
     spans = spans_of([EvidenceLine(" ".join(words), (WordPrior(0.5, 0.5, 0.5),) * 300)])
