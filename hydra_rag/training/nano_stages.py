@@ -128,6 +128,7 @@ def export(runs: Path, folder: Path) -> None:
     import shutil
 
     import torch
+    from safetensors.torch import load_file, save_file
 
     from hydra_rag.nano.build import save_processor
     from hydra_rag.reading import FILE_NAME, save_head
@@ -144,5 +145,7 @@ def export(runs: Path, folder: Path) -> None:
     adapter = runs / "retrieval" / "adapter"
     if (adapter / "hydra.json").is_file():
         shutil.copytree(adapter, folder / "adapter", dirs_exist_ok=True)
+        lora = folder / "adapter" / "adapter_model.safetensors"
+        save_file({n: t.half() for n, t in load_file(str(lora)).items()}, lora, {"format": "pt"})
         for path in (folder / "adapter").iterdir():
             path.chmod(0o644)

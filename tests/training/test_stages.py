@@ -96,10 +96,13 @@ def test_what_is_exported_reads_with_the_head_of_its_tower(tmp_path: Path) -> No
 def test_a_new_adapter_begins_with_the_shipped_one() -> None:
     model = HydraModel.load("nano")
     shipped = model.embed_queries(["What is the total?"])[0].vectors
-    spec = model.retrieval.spec if model.retrieval else None
-    fresh = model.new_adapter(128, rank=16, alpha=32, spec=spec)
-    assert begin_with_shipped(fresh)
-    torch.testing.assert_close(model.embed_queries(["What is the total?"])[0].vectors, shipped)
+    assert model.retrieval is not None
+    spec, rank = model.retrieval.spec, model.retrieval.peft_model.peft_config["default"].r
+    for wide in (rank, rank + 8):
+        fresh = model.new_adapter(128, rank=wide, alpha=2 * wide, spec=spec)
+        assert begin_with_shipped(fresh)
+        torch.testing.assert_close(model.embed_queries(["What is the total?"])[0].vectors, shipped)
+    assert not begin_with_shipped(model.new_adapter(128, rank=rank - 8, alpha=16, spec=spec))
     other = model.new_adapter(64, rank=16, alpha=32, spec=spec)
     before = other.projection.weight.detach().clone()
     assert not begin_with_shipped(other)
