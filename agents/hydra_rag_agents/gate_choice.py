@@ -59,8 +59,8 @@ def choose_gate(records: Sequence[Mapping[str, Any]], base: Gate | None = None) 
     answer, if there was one, was not very sure; others where the glance was not sure and their best spot
     passes. The answer is then that of ``always``, else of ``never``. At most 70 % of the tokens that
     ``always`` takes are spent, and a percent of them is worth 0.05 points. Where several are as good, what
-    the gate had before stays, or the nearest to it. ``gazes``: as many as the answers needed that gazing made
-    right.
+    the gate had before stays, or the nearest to it. Fewer ``gazes`` are tried as if what took more had not
+    helped, and had cost that share of its tokens.
     """
     start = base or Gate()
     read = [r for r in records if r["never"].get("gain") is not None]
@@ -70,7 +70,12 @@ def choose_gate(records: Sequence[Mapping[str, Any]], base: Gate | None = None) 
         pairs = product((1.2, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, _NEVER), (1.01, 0.99, 0.97, 0.95, 0.9, 0.8))
         gains = [{"min_gain": gain, "sure_read": sure} for gain, sure in pairs]
         gains.sort(key=lambda g: (abs(math.log(g["min_gain"] / start.min_gain)), -g["sure_read"]))
-        chosen |= _best(read, gains, _reads_larger) | {"sure": 0.0, "gazes": _needed(read, start.gazes)}
+        by_gazes = [
+            (*_best([_cut(r, most) for r in read], gains, _reads_larger), most)
+            for most in range(1, start.gazes + 1)
+        ]
+        _, best, most = max(by_gazes, key=lambda found: found[0])
+        chosen |= best | {"sure": 0.0, "gazes": most}
     if seen:
         grid = product(
             (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99),
@@ -80,7 +85,7 @@ def choose_gate(records: Sequence[Mapping[str, Any]], base: Gate | None = None) 
         )
         names = ("sure", "min_enrichment", "min_zoom", "max_area")
         options = [dict(zip(names, values, strict=True)) for values in grid]
-        chosen |= _best(seen, options, _gazes) | {"max_entropy": start.max_entropy}
+        chosen |= _best(seen, options, _gazes)[1] | {"max_entropy": start.max_entropy}
     return chosen
 
 
@@ -88,8 +93,8 @@ def _best(
     records: Sequence[Mapping[str, Any]],
     options: Sequence[dict[str, float]],
     gazes: Callable[[Mapping[str, Any], Mapping[str, float]], bool],
-) -> dict[str, float]:
-    """The first of the best ``options``."""
+) -> tuple[tuple[bool, float], dict[str, float]]:
+    """What the best of ``options`` is worth, and the first that is worth it."""
     every = sum(r["always"]["tokens"] for r in records) or 1
 
     def merit(option: Mapping[str, float]) -> tuple[bool, float]:
@@ -98,15 +103,18 @@ def _best(
         cost = sum(r["tokens"] for r in made) / every
         return cost <= _BUDGET, float(round(right - 0.05 * cost, 9))
 
-    return max(options, key=merit)
+    best = max(options, key=merit)
+    return merit(best), best
 
 
-def _needed(records: Sequence[Mapping[str, Any]], most: int) -> int:
-    """Gazes in a turn: as few as keep nine in ten of the answers that only gazing gives."""
-    helped = sorted(
-        r["always"].get("gazes", 1) for r in records if r["always"]["right"] and not r["never"]["right"]
-    )
-    return int(min(most, max(1, helped[math.ceil(0.9 * len(helped)) - 1]))) if helped else most
+def _cut(record: Mapping[str, Any], most: int) -> Mapping[str, Any]:
+    """The record as it would be with ``most`` gazes, for the worst: what took more of them helped nothing."""
+    never, always = record["never"], record["always"]
+    took = always.get("gazes", 1)
+    if took <= most:
+        return record
+    tokens = never["tokens"] + (always["tokens"] - never["tokens"]) * most / took
+    return {**record, "always": {**always, "right": never["right"], "tokens": tokens}}
 
 
 def _reads_larger(record: Mapping[str, Any], gate: Mapping[str, float]) -> bool:
