@@ -41,8 +41,8 @@ def register(group: typer.Typer) -> None:
     ) -> None:
         """Choose the layers, heads and filters that find evidence best.
 
-        Writes gaze.json beside the model's adapter, where every later look finds it. About a hundred pages
-        are enough; use other pages to measure.
+        Writes gaze.json beside the model's adapter, where every later look finds it.
+        About a hundred pages are enough; use other pages to measure.
         """
         from hydra_rag.saliency.calibrate import calibrate as choose
         from hydra_rag.saliency.calibration import calibration_path
