@@ -15,17 +15,15 @@ __all__ = ["column_breaks"]
 _GAP, _COMMON, _NEXT = 0.6, 0.5, 3.0
 #: A gap between columns is so much wider than the page's usual one, which counts up to so many line heights.
 _WIDER, _USUAL = 1.5, 0.6
-#: So many lines above and below have the gap too.
-_LINES = 2
+#: So many lines above and below have the gap too; more of them where no figure stands beside it (aligned gaps
+#: of few sentences are chance).
+_LINES, _OF_WORDS = 2, 4
 
 Gap = tuple[int, int]
 
 
 def column_breaks(rows: Sequence[Sequence[Word]]) -> list[frozenset[int]]:
-    """For every row of words (top to bottom, left to right), the words before which a column begins.
-
-    Only beside a figure: aligned gaps of sentences are chance.
-    """
+    """For every row of words (top to bottom, left to right), the words before which a column begins."""
     heights = [median(word.box.height for word in row) for row in rows]
     gaps = [[(a.box.right, b.box.left) for a, b in pairwise(row)] for row in rows]
     shares = sorted(
@@ -40,8 +38,7 @@ def column_breaks(rows: Sequence[Sequence[Word]]) -> list[frozenset[int]]:
             at + 1
             for at, gap in enumerate(gaps[number])
             if gap[1] - gap[0] >= least * heights[number]
-            and _figure(row[at], row[at + 1])
-            and _lines_with(rows, gaps, number, gap, _COMMON * heights[number]) >= _LINES
+            and _goes_on(rows, gaps, number, at, _COMMON * heights[number])
         )
         for number, row in enumerate(rows)
     ]
@@ -51,24 +48,35 @@ def _figure(one: Word, other: Word) -> bool:
     return any(c.isdigit() for c in one.text + other.text)
 
 
+def _goes_on(
+    rows: Sequence[Sequence[Word]], gaps: Sequence[Sequence[Gap]], number: int, at: int, least: float
+) -> bool:
+    """Whether gap ``at`` of a row goes on through enough of the lines above and below."""
+    others = sum(_lines_with(rows, gaps, number, gaps[number][at], least, step) for step in (-1, 1))
+    return others >= (_LINES if _figure(rows[number][at], rows[number][at + 1]) else _OF_WORDS)
+
+
 def _lines_with(
-    rows: Sequence[Sequence[Word]], gaps: Sequence[Sequence[Gap]], number: int, gap: Gap, least: float
+    rows: Sequence[Sequence[Word]],
+    gaps: Sequence[Sequence[Gap]],
+    number: int,
+    gap: Gap,
+    least: float,
+    step: int,
 ) -> int:
-    """How many of the next lines above and below have a part of ``gap`` of at least ``least`` pixels."""
-    found = 0
-    for step in (-1, 1):
-        left, right = gap
-        at = number + step
-        for _ in range(_LINES):
-            if not 0 <= at < len(rows) or _apart(rows[at], rows[at - step]):
-                break
-            common = [(max(left, a), min(right, b)) for a, b in gaps[at]]
-            left, right = max(common, key=lambda part: part[1] - part[0], default=(0, 0))
-            if right - left < least:
-                break
-            found += 1
-            at += step
-    return found
+    """How many of the next lines (up to :data:`_OF_WORDS`; ``step`` -1: above, 1: below) have a part of
+    ``gap`` of at least ``least`` pixels."""
+    left, right = gap
+    at = number + step
+    for found in range(_OF_WORDS):
+        if not 0 <= at < len(rows) or _apart(rows[at], rows[at - step]):
+            return found
+        common = [(max(left, a), min(right, b)) for a, b in gaps[at]]
+        left, right = max(common, key=lambda part: part[1] - part[0], default=(0, 0))
+        if right - left < least:
+            return found
+        at += step
+    return _OF_WORDS
 
 
 def _apart(one: Sequence[Word], other: Sequence[Word]) -> bool:

@@ -11,13 +11,14 @@ from hydra_rag.geometry import Box
 from hydra_rag.lines import group_lines
 from hydra_rag.values import GenerationResult, QueryItem, Word
 from hydra_rag_agents.fuse import fuse
+from hydra_rag_agents.letters import in_letter_words
 from hydra_rag_agents.looking import crop_page, frame, gain, rereads, words_in
 from hydra_rag_agents.moves import Draft, Gaze, Glance, Search, View
 from hydra_rag_agents.ports import EvidenceLine, Library, Reader, Reading
 from hydra_rag_agents.priors import line_priors
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
 from hydra_rag_agents.state import Candidate, Cost, PageId, ReaderProfile, Turn
-from hydra_rag_agents.text_context import relevant_lines
+from hydra_rag_agents.text_context import relevant_lines, without_leaders
 from hydra_rag_agents.wording import reworded
 
 if TYPE_CHECKING:
@@ -126,7 +127,10 @@ def prepare(
     share = profile.text_chars // max(1, len(pages)) if turn.settings.text_layer else 0
     if profile.style == "nano" and len(pages) == 1 and share:
         turn = reworded(turn, library.words(pages[0]))
-    chosen = {page: relevant_lines(shown[page], turn.asked, share) for page in pages}
+        asked = in_letter_words(turn.asked, library.words(pages[0]))
+    else:
+        asked = turn.asked
+    chosen = {page: relevant_lines(shown[page], asked, share) for page in pages}
     texts = [
         (names.get(page, f"page {page.page}"), "\n".join(line.cells for line in chosen[page]))
         for page in pages
@@ -141,7 +145,7 @@ def prepare(
     lines: tuple[EvidenceLine, ...] = ()
     larger = math.inf
     if turn.settings.text_layer:
-        lines = evidence_lines(profile, [shown[page] for page in pages], turn.asked)
+        lines = evidence_lines(profile, [shown[page] for page in pages], asked)
         if len(pages) == 1:
             near = [word for line in chosen[pages[0]] for word in line.words]
             larger = gain(library, reader, pages[0], near)
@@ -169,7 +173,8 @@ def evidence_lines(
         return ()
     most = _BOUND * profile.text_chars // max(1, len(pages))
     found: list[EvidenceLine] = []
-    for words in pages:
+    for page in pages:
+        words = without_leaders(page)
         lines = group_lines(words)
         chosen = relevant_lines(words, question, most)
         priors = line_priors(lines, chosen, question)

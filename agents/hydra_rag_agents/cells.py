@@ -17,10 +17,15 @@ __all__ = ["CAPTION", "Cell", "page_rows"]
 
 #: In line heights: what parts the cells of a row.
 _GAP = 1.5
+#: In line heights: how far below a row, how far from the word before, and how exactly under a cell of that
+#: row a word stands with which a cell of its own begins.
+_NEAR, _APART, _ALIGNED = 2.0, 0.7, 0.6
 #: Cells of so many words are prose.
 _PROSE = 6
 #: A figure's parts are no words of the query; a caption is no value.
 _FRACTION = re.compile(r"\d+(?:[.,]\d+)+")
+#: Heads of columns that are made of function words alone, and what a question may say for them.
+_HEADS = {"what to do": ["help", "remedy", "fix", "solution", "done", "action"]}
 CAPTION = re.compile(r"(figure|fig\.?|table|chart|diagram)\s+\d", re.IGNORECASE)
 
 
@@ -57,13 +62,33 @@ class Cell:
 
 
 def page_rows(words: Sequence[Word], asked: set[str]) -> Iterator[list[Cell]]:
+    above: list[Cell] = []
     for number, line in enumerate(group_lines(words)):
-        yield [
+        row = [
             _cell(part, number, asked)
             for column in _columns(line)
             for cell in group_lines(column, max_gap=_GAP)
-            for part in _sentences(cell.words)
+            for under in _under_each(cell.words, above)
+            for part in _sentences(under)
         ]
+        yield row
+        above = row
+
+
+def _under_each(words: tuple[Word, ...], above: Sequence[Cell]) -> Iterator[tuple[Word, ...]]:
+    """``words`` of one cell, parted where one of them begins under a cell of the row ``above``: large values
+    stand close under labels that stand apart."""
+    start = 0
+    near = [cell for cell in above[1:] if words[0].box.top - cell.box.bottom < _NEAR * cell.height]
+    for number in range(1, len(words)):
+        box, gap = words[number].box, words[number].box.left - words[number - 1].box.right
+        if gap >= _APART * box.height and any(
+            abs(cell.box.left - box.left) <= _ALIGNED * max(cell.height, box.height) and not cell.prose
+            for cell in near
+        ):
+            yield words[start:number]
+            start = number
+    yield words[start:]
 
 
 def _columns(line: Line) -> Iterator[tuple[Word, ...]]:
@@ -82,6 +107,7 @@ def _sentences(words: tuple[Word, ...]) -> Iterator[tuple[Word, ...]]:
 
 def _cell(words: tuple[Word, ...], row: int, asked: set[str]) -> Cell:
     text = " ".join(word.text for word in words)
-    told = frozenset(said(asked, content_tokens(_FRACTION.sub("", text))))
+    tokens = _HEADS.get(text.casefold()) or content_tokens(_FRACTION.sub("", text))
+    told = frozenset(said(asked, tokens))
     only = bool(CAPTION.match(text)) or all(said({token}, asked) for token in content_tokens(text))
     return Cell(words, row, told, bool(told) and only)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from hydra_rag.geometry import Box
 from hydra_rag.values import GenerationResult, Word
 from hydra_rag_agents.actions import answer_places, evidence_lines
+from hydra_rag_agents.letters import in_letter_words
 from hydra_rag_agents.ports import Reader
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
 from hydra_rag_agents.spelling import answer_boxes, respell
 from hydra_rag_agents.state import AskSettings, Turn
 from hydra_rag_agents.text_context import choose_lines
-from hydra_rag_agents.wording import in_page_words
+from hydra_rag_agents.wording import reworded
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -43,11 +44,13 @@ def glance(
     ``respelled``: they are the model's own reading, and the answer is read once more
     (:mod:`hydra_rag_agents.spelling`)."""
     profile = reader.profile
+    turn = Turn(question, AskSettings())
     if profile.style == "nano" and words:
-        question = in_page_words(question, words)
-    text = choose_lines(words, question, profile.text_chars) if words else ""
-    prompt = glance_prompt(profile, Turn(question, AskSettings()), [(name, text)])
-    lines = evidence_lines(profile, [words], question)
+        turn = reworded(turn, words)
+    asked = in_letter_words(turn.asked, words)
+    text = choose_lines(words, asked, profile.text_chars) if words else ""
+    prompt = glance_prompt(profile, turn, [(name, text)])
+    lines = evidence_lines(profile, [words], asked)
     reading = reader.read([image], prompt, max_new_tokens=profile.max_new_tokens, seed=0, evidence=lines)
     for _ in reading:
         pass

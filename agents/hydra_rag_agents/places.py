@@ -9,7 +9,6 @@ repeats the query is a label: its value is meant.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
@@ -20,21 +19,21 @@ from hydra_rag.values import Word
 from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.cells import CAPTION, Cell, page_rows
 from hydra_rag_agents.headline import ABOUT_PAGE, asks_headline, headline
+from hydra_rag_agents.labels import holds_value, value_of
 from hydra_rag_agents.text_context import content_tokens, said
+from hydra_rag_agents.wording import is_label
 
 __all__ = ["WordSupport", "text_places", "word_support"]
 
-#: In line heights: how far a value stands under its label, and what parts two
-#: rows of a table. Text so much taller than the page's other text is a heading, or a value under its label.
-_UNDER, _ROWS, _TALL, _TALLER = 3.0, 2.5, 1.3, 1.15
+#: In line heights: what parts two rows of a table. Text so much taller than the page's other is a heading.
+_ROWS, _TALL = 2.5, 1.3
 #: So much more space than between its rows ends a table.
 _WIDER = 2.0
-#: A value is so much closer to the label over it than to the next one.
-_APART = 1.3
 #: What the query's words are worth where they stand.
 _LABEL, _SENTENCE, _TABLE, _HEADING, _OTHER = 1.0, 0.9, 0.9, 0.6, 0.4
-#: What is left of the worth of a cell that says nothing but the query, or has another form than is asked for.
-_ONLY_ASKED, _MISFORMED = 0.35, 0.5
+#: What is left of the worth of a cell that says nothing but the query, is what forms print as a label, or has
+#: another form than is asked for.
+_ONLY_ASKED, _A_LABEL, _MISFORMED = 0.35, 0.7, 0.5
 #: Places weaker than this share of the best one are not reported.
 _LEAST = 0.5
 
@@ -118,7 +117,7 @@ def _scored(rows: Iterable[list[Cell]], query: str) -> list[tuple[Cell, float, l
     scored = []
     for cell, found in shares.items():
         score = math.fsum(worth[token] * share for token, share in found.items()) / total
-        score *= _ONLY_ASKED if cell.only else 1.0
+        score *= _ONLY_ASKED if cell.only else _A_LABEL if is_label(cell.text) else 1.0
         score *= 1.0 if fits_form(query, cell.text) else _MISFORMED
         scored.append((cell, score, near.get(cell, [])))
     return scored
@@ -132,7 +131,7 @@ def _support(
     for number, row in enumerate(rows):
         for at, cell in enumerate(row):
             if cell.told:
-                value, other = _value_of(rows, number, at, query)
+                value, other = value_of(rows, number, at, query)
                 fit = _fit(cell, asked)
                 yield cell, cell, fit * (_SENTENCE if cell.prose or value else _LABEL), False
                 if value is not None:
@@ -141,14 +140,14 @@ def _support(
                     yield other, cell, _OTHER, False
                 for under in _listed(rows, number):
                     yield under, cell, _HEADING, False
-                yield from _in_table(rows, number, at)
+                yield from _in_table(rows, number, at, query)
             for heading in headings:
                 yield cell, heading, _HEADING, False
         tall = [c for c in row if c.height >= _TALL * usual or CAPTION.match(c.text)]
         headings += [cell for cell in tall if cell.told]
         if number and row and rows[number - 1]:  # a sentence goes on in the next line
             before, after = rows[number - 1][-1], row[0]
-            if before.text[-1:] not in ".!?:" and _continues(rows[number - 1][0], before, after):
+            if before.text[-1:] not in ".!?:" and _continues(rows[number - 1], before, after):
                 yield before, after, _SENTENCE, True
                 yield after, before, _SENTENCE, True
 
@@ -173,82 +172,16 @@ def _listed(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[Cell]:
         yield from row
 
 
-def _continues(first: Cell, before: Cell, after: Cell) -> bool:
-    lines_up = abs(first.box.left - after.box.left) <= 2 * after.height
-    return lines_up and (first.prose or before.prose) and after.box.top - before.box.bottom < after.height
-
-
-def _value_of(
-    rows: Sequence[Sequence[Cell]], number: int, at: int, query: str
-) -> tuple[Cell | None, Cell | None]:
-    """(the cell that the label ``at`` of row ``number`` names, the other cell that it might name)."""
-    label = rows[number][at]
-    if label.prose or ": " in label.text:  # which has its value itself
-        return None, None
-    beside = rows[number][at + 1 : at + 2]
-    under = _under(rows, label)
-    alone = not beside and under is not None and len(rows[under.row]) > 1 and under is rows[under.row][0]
-    if under is not None and (under.prose or alone or _alike(label, under)):
-        under = None  # the label is a heading, or one of a list (E8, E9)
-    options = [cell for cell in (*beside, under) if cell and not cell.told & label.told]
-    bare = under is None and not any(cell.figures for cell in options)  # perhaps the name of a bar
-    if bare or not any(fits_form(query, cell.text) for cell in options):
-        options = [cell for cell in [_over(rows, label)] if cell] or options
-    if len(options) < 2:
-        return (options[0] if options else None), None
-    right, under = options
-    return (under, right) if _stacked(rows, label, right, under, query) else (right, under)
-
-
-def _alike(one: Cell, other: Cell) -> bool:
-    """Whether two cells with figures have the same form (E8 and E9, two dates)."""
-    return one.figures and _form(one.text) == _form(other.text)
-
-
-def _form(text: str) -> str:
-    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", text))
-
-
-def _under(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
-    """The next cell below, where it is near."""
-    for row in rows[label.row + 1 :]:
-        for cell in row:
-            if label.over(cell):
-                near = cell.box.top - label.box.bottom <= _UNDER * label.height
-                return cell if near else None
-    return None
-
-
-def _over(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
-    """The figure over the name of a bar or a date over that of an event."""
-    for row in reversed(rows[: label.row]):
-        for cell in row:
-            middles = abs(cell.box.left + cell.box.right - label.box.left - label.box.right) / 2
-            if cell.over(label) and (cell.prose or len(cell.text) > 1):
-                figure = cell.figures and middles <= label.height and not _alike(label, cell)
-                return cell if figure and len(rows[label.row]) > 1 else None
-    return None
-
-
-def _stacked(rows: Sequence[Sequence[Cell]], label: Cell, right: Cell, under: Cell, query: str) -> bool:
-    """Whether a label's value stands under it rather than to its right."""
-    if label.text.endswith(":") or abs(label.box.left - under.box.left) > 2 * label.height:
-        return False
-    if fits_form(query, right.text) != fits_form(query, under.text):
-        return fits_form(query, under.text)
-    beside = _under(rows, right)  # labels side by side have their values side by side
-    if right.figures or beside is None or beside.row != under.row:
-        return False
-    if under.figures or min(under.height, beside.height) >= _TALLER * max(label.height, right.height):
-        return True
-    gap = _APART * max(1, under.box.top - label.box.bottom)
-    below = [c.box.top - under.box.bottom for row in rows[under.row + 1 :] for c in row if under.over(c)]
-    above = [label.box.top - c.box.bottom for row in rows[: label.row] for c in row if c.over(label)]
-    return bool(below or above) and min(below + above) > gap
+def _continues(row: Sequence[Cell], before: Cell, after: Cell) -> bool:
+    """Whether the sentence ``before``, the last of ``row``, goes on with ``after`` in the next one."""
+    lines_up = any(abs(cell.box.left - after.box.left) <= 2 * after.height for cell in row)
+    short = len(row) > 1 and any(cell.text[-1:] in ".!?" for cell in row)  # sentences, of a text
+    flows = row[0].prose or before.prose or short
+    return lines_up and flows and after.box.top - before.box.bottom < after.height
 
 
 def _in_table(
-    rows: Sequence[Sequence[Cell]], number: int, at: int
+    rows: Sequence[Sequence[Cell]], number: int, at: int, query: str
 ) -> Iterator[tuple[Cell, Cell, float, bool]]:
     """What a cell speaks for in its table: the cells after it in its row, those under it in its column."""
     head, row = rows[number][at], rows[number]
@@ -258,8 +191,8 @@ def _in_table(
         if not cell.prose and not cell.told & head.told and _above(rows, cell) is not None:
             yield cell, head, _TABLE, not step
     names = not at and any(cell.figures for cell in row)
-    if (head.figures or names) and _above(rows, head) is not None:  # a value, or the name of a row
-        return
+    if holds_value(head, query) or ((head.figures or names) and _above(rows, head) is not None):
+        return  # a value, or the name of a row
     bottom, usual = head.box.bottom, 0
     for step, line in enumerate(rows[number + 1 :]):
         under = [cell for cell in line if head.over(cell)]

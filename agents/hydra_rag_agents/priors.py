@@ -13,7 +13,7 @@ from hydra_rag_agents.named import names_support
 from hydra_rag_agents.places import WordSupport, word_support
 from hydra_rag_agents.ports import WordPrior
 from hydra_rag_agents.text_context import content_tokens, said
-from hydra_rag_agents.units import ties
+from hydra_rag_agents.units import ties, torn
 
 __all__ = ["line_priors"]
 
@@ -51,7 +51,10 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
         index = lines.index(line)
         near = [nearness(lines, index, (word,), question) for word in line.words]
         most = max([_LEAST_NEAR, *near])
+        before, after = (lines[n].words if 0 <= n < len(lines) else () for n in (index - 1, index + 1))
         tied = _ties(line, support)
+        tied[-1] = support[line.words[-1]].prose and bool(after) and torn(line.words[-1].text, after[0].text)
+        cut = support[line.words[0]].prose and bool(before) and torn(before[-1].text, line.words[0].text)
         priors: list[WordPrior] = []
         for number, word in enumerate(line.words):
             told = support[word]
@@ -69,7 +72,7 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
             soon = "".join(w.text for w in line.words[number : number + 3])
             if digits and not any(c.isdigit() for c in soon):
                 likely *= _MISFORMED
-            if number and tied[number - 1]:
+            if tied[number - 1] if number else cut:
                 likely *= _HARDLY
             if name and (any(c.isdigit() for c in word.text) or word.text[:1].islower()):
                 likely *= _MISFORMED
@@ -77,8 +80,8 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
             pieces = len(word.text.split())
             until = [_OPEN if told.prose else _GOES_ON] * (pieces - 1)
             until.append(_CLOSES if closes else _OPEN if told.prose else _GOES_ON)
-            after = line.words[number + 1].text if number + 1 < len(line.words) else ""
-            if told.prose and not told.ends and after.casefold() in _JOINING:
+            following = line.words[number + 1].text if number + 1 < len(line.words) else ""
+            if told.prose and not told.ends and following.casefold() in _JOINING:
                 until[-1] = max(until[-1], _CLOSES)
             if tied[number] or _goes_on(word.text, prose=told.prose):
                 until[-1] = _TORN

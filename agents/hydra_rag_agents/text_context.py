@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hydra_rag.lines import Line, group_lines
 from hydra_rag.values import Word
 
-__all__ = ["choose_lines", "content_tokens", "relevant_lines", "said"]
+__all__ = ["choose_lines", "content_tokens", "relevant_lines", "said", "without_leaders"]
 
 _TOKEN = re.compile(r"\w+", re.UNICODE)
 _FUNCTION_WORDS = (
@@ -25,6 +25,7 @@ _FUNCTION_WORDS = (
 _STOP = frozenset(_FUNCTION_WORDS.split())
 #: Shorter words with a letter wrong are other words.
 _LONG = 6
+_LEADER = re.compile(r"[.·…_]+|[.·…_:]{2,}")
 
 
 def content_tokens(text: str) -> list[str]:
@@ -78,6 +79,11 @@ def _slip(one: str, other: str) -> bool:
     return a[1:] == b[1:] or a[1:] == b or a == b[1:]
 
 
+def without_leaders(words: Iterable[Word]) -> list[Word]:
+    """``words`` without the dotted lines from labels to their values; a reader cuts them in pieces."""
+    return [word for word in words if not _LEADER.fullmatch(word.text)]
+
+
 def choose_lines(words: Sequence[Word], question: str, budget: int) -> str:
     """Lines most relevant to ``question``, in reading order, at most ``budget`` characters together; a tab
     parts the cells of a line.
@@ -91,7 +97,7 @@ def choose_lines(words: Sequence[Word], question: str, budget: int) -> str:
 
 def relevant_lines(words: Sequence[Word], question: str, budget: int) -> list[Line]:
     """The lines of :func:`choose_lines`."""
-    lines = group_lines(words)
+    lines = group_lines(without_leaders(words))
     if budget <= 0 or not lines:
         return []
     asked = set(content_tokens(question))

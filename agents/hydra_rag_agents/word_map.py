@@ -20,7 +20,7 @@ from hydra_rag.saliency.maps import SaliencyMap
 from hydra_rag.values import FloatArray, Word
 from hydra_rag_agents.matching import squeeze
 from hydra_rag_agents.priors import line_priors
-from hydra_rag_agents.text_context import content_tokens, said
+from hydra_rag_agents.text_context import content_tokens, said, without_leaders
 
 __all__ = ["guessed_places", "likened", "with_answers", "with_words", "word_strengths"]
 
@@ -81,7 +81,7 @@ def with_answers(
 
 
 def word_strengths(grid: Grid, words: Sequence[Word], question: str, width: int, height: int) -> FloatArray:
-    """float32 [cells]: the strongest support of a word in each cell, times the share of it that it covers."""
+    """float32 [cells]: the strongest support of a word in each cell, less where it covers another more."""
     plane = _Plane(grid, width, height)
     for box, support in _supports(words, question):
         plane.raise_to(box, support)
@@ -96,7 +96,7 @@ def guessed_places(words: Sequence[Word], question: str) -> tuple[Box, ...]:
 
 def _supports(words: Sequence[Word], question: str) -> Iterator[tuple[Box, float]]:
     """How much the layout supports an answer that begins with each word."""
-    lines = group_lines(words)
+    lines = group_lines(without_leaders(words))
     for line, priors in zip(lines, line_priors(lines, lines, question), strict=True):
         pieces = iter(priors)
         for word in line.words:
@@ -111,12 +111,14 @@ class _Plane:
         self._size, self._across, self._down = (width, height), width / grid.cols, height / grid.rows
 
     def raise_to(self, box: Box, strength: float) -> None:
-        """Every cell to ``strength`` times the share of it that the box covers, unless it is higher."""
+        """The cell that the box covers most to ``strength``, the others by their share of that, unless they
+        are higher. So a short word of small print counts as much as a heading."""
         box = box.clip(*self._size)
         rows, high = _overlaps(box.top, box.bottom, self._down)
         cols, wide = _overlaps(box.left, box.right, self._across)
-        part = self.values[rows, cols]
-        np.maximum(part, strength * np.outer(high, wide), out=part)
+        part, covered = self.values[rows, cols], np.outer(high, wide)
+        if (most := covered.max(initial=0.0)) > 0.0:
+            np.maximum(part, strength * covered / most, out=part)
 
 
 def _overlaps(start: int, end: int, step: float) -> tuple[slice, FloatArray]:

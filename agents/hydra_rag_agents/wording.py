@@ -17,7 +17,7 @@ from hydra_rag.values import Word
 from hydra_rag_agents.state import Turn
 from hydra_rag_agents.text_context import content_tokens, said
 
-__all__ = ["in_page_words", "reworded"]
+__all__ = ["in_page_words", "is_label", "reworded"]
 
 _GROUPS = """
 carrier, haulier, forwarder, courier, shipping company, transport company, freight company
@@ -34,6 +34,7 @@ fast, speed, velocity
 old, age
 far, distance
 expensive, price, cost, charge, fee, rate, fare, tariff
+shipping, delivery cost, shipping cost, delivery charge, delivery fee, postage, freight
 total, sum, grand total, amount due, total due, balance due, total amount
 tax, vat, sales tax, gst
 discount, rebate, reduction
@@ -42,7 +43,7 @@ email, e-mail, mail, email address, e-mail address
 website, web, url, homepage
 postcode, postal code, zip code, zip
 city, town, municipality
-customer, client, buyer, purchaser
+customer, client, buyer, purchaser, bill to, billed to, sold to
 vendor, supplier, seller, dealer
 manufacturer, maker, producer, made by
 employee, staff member, worker, colleague
@@ -71,6 +72,7 @@ landlord, lessor, owner
 tenant, lessee, renter
 rent, monthly rent
 manager, supervisor, head, leader, lead, director
+project manager, project lead, project leader, led by, headed by
 department, division, unit
 position, role, job title, occupation, profession
 place of work, workplace, site, office location
@@ -79,8 +81,8 @@ born, birth, date of birth, birthday, birthdate, dob
 quantity, qty, count
 part number, part no, article number, article no, item number, item no, order code, product code, sku
 serial number, serial no, s/n
-order number, order no, purchase order, po number
-invoice number, invoice no, bill number
+order number, order no, purchase order, po number, p.o. no, po no
+invoice number, invoice no, inv no, bill number
 voltage, input voltage, supply voltage
 power, wattage, rated power
 temperature, temp
@@ -89,12 +91,25 @@ warranty, guarantee
 revenue, sales, turnover
 profit, earnings
 growth, increase, rise
+quarter 1, first quarter, q1
+quarter 2, second quarter, q2
+quarter 3, third quarter, q3
+quarter 4, fourth quarter, q4
 decline, decrease, fall, drop
 inhabitants, population, residents
 founded, established, foundation
-venue, location
-author, writer, written by
-subject, re, regarding, concerning
+venue, location, room, meeting room
+author, writer, written by, prepared by
+subject, topic, re, regarding, concerning
+reference, reference number, ref, ref no, reference no
+customer number, customer no, customer id, client number, client no, client id
+account number, account no
+membership number, member number, member no, card number
+team size, headcount, crew
+approved by, reviewer, reviewed by, checked by
+colour, color
+material, made of
+remedy, helps, fix, solution, should be done, corrective action
 issued, issued by, issuer
 """
 _WORDS = re.compile(r"\w+")
@@ -112,6 +127,11 @@ def in_page_words(question: str, words: Sequence[Word]) -> str:
             out += [question[at:start], other]
             at = end
     return "".join([*out, question[at:]])
+
+
+def is_label(text: str) -> bool:
+    """Whether ``text`` is an expression of the table of meanings, as forms print beside or over a value."""
+    return tuple(content_tokens(text)) in _meanings()
 
 
 def reworded(turn: Turn, words: Sequence[Word]) -> Turn:
@@ -143,8 +163,8 @@ def _content(word: str) -> list[str]:
 
 
 def _says(lines: Sequence[Sequence[str]], phrase: tuple[str, ...]) -> bool:
-    """Whether the page says every word of it, if not in one place."""
-    return all(any(said((token,), line) for line in lines) for token in phrase)
+    """Whether one line of the page says every word of it."""
+    return any(said(phrase, line) == set(phrase) for line in lines)
 
 
 def _other(lines: Sequence[Sequence[str]], phrase: tuple[str, ...]) -> str | None:

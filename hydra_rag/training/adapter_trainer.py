@@ -40,7 +40,8 @@ class AdapterTraining:
     weight of the loss on batches that tell which cells a query means. ``merge``: up to so many pages of a
     batch are scored as one page in two further losses, of queries and of what they quote (1: none);
     ``seed`` draws them. ``nearby``: of one more loss, with the share of what matches in one place
-    in the score (:mod:`hydra_rag.nearby`; 0: none)."""
+    in the score (:mod:`hydra_rag.nearby`; 0: none). ``decay_from``: share of the training after which the
+    learning rate falls to zero."""
 
     minutes: float = 20
     steps: int = 0
@@ -52,6 +53,7 @@ class AdapterTraining:
     save_every: int = 50
     merge: int = 1
     nearby: float = 0.0
+    decay_from: float = 0.4
     seed: int = 0
 
 
@@ -83,7 +85,7 @@ def train_adapter(
             )
             if done >= 1.0:
                 break
-            set_lr([optimiser], config.lr * lr_scale(done, warmup=0.03, decay_from=0.4))
+            set_lr([optimiser], config.lr * lr_scale(done, warmup=0.03, decay_from=config.decay_from))
             batch = next(data)
             with _autocast(model, config.bf16):
                 queries, pages, grids = _vectors(model, view, batch, config.page_tokens)

@@ -72,7 +72,8 @@ def _families(kind: str) -> tuple[tuple[tuple[Face, ...], ...], tuple[int, ...]]
     if not groups:
         raise UsageError(
             "No training fonts were found. Install free font families, on Debian for example: "
-            "apt-get install fonts-liberation2 fonts-dejavu fonts-roboto fonts-noto-core fonts-lato."
+            "apt-get install fonts-liberation2 fonts-dejavu fonts-roboto fonts-noto-core fonts-lato; "
+            "hydra_rag/training/config/fonts.txt names all of them."
         )
     return tuple(groups), tuple(weights)
 

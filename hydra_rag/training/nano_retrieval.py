@@ -67,6 +67,7 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
             bf16=bool(options.get("bf16", True)),
             merge=4,
             nearby=NEARBY,
+            decay_from=float(options.get("decay_from", 0.4)),
             seed=seed,
         )
         reader, model.vision.head = model.vision.head, None  # nothing here needs the words
@@ -126,12 +127,12 @@ def _calibrate_refusals(model: HydraModel, pages: int, log: Callable[[str], None
 
 #: Shapes of training pages: cells (rows, cols), how many in a batch, how often.
 _SHAPES = (
-    ((8, 10), 24, 3),
-    ((8, 12), 24, 4),
+    ((8, 10), 24, 2),
+    ((8, 12), 24, 3),
     ((12, 12), 18, 4),
     ((20, 14), 12, 5),
-    ((28, 20), 6, 2),
-    ((40, 28), 3, 1),
+    ((28, 20), 6, 4),
+    ((40, 28), 3, 2),
 )
 _QUERIES = 96  # of a batch
 _KEPT = 24  # groups of pages that can be asked again

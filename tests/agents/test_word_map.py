@@ -57,7 +57,9 @@ def test_strengths_equal_a_loop_over_pixels() -> None:
     ]  # a cell a pixel: the support itself
     for i, word in enumerate(WORDS):
         pixels[word.box.top : word.box.bottom, word.box.left : word.box.right, i] = single[i]
-    cells = pixels.reshape(GRID.rows, 32, GRID.cols, 32, len(WORDS)).mean((1, 3)).max(-1)
+    shares = pixels.reshape(GRID.rows, 32, GRID.cols, 32, len(WORDS)).mean((1, 3))
+    most = shares.max((0, 1))
+    cells = (shares * np.where(most > 0, single / np.maximum(most, 1e-9), 0)).max(-1)
     np.testing.assert_allclose(strengths, cells.reshape(-1), rtol=1e-5)
 
 

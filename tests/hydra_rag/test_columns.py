@@ -59,6 +59,11 @@ def test_words_without_figures_are_a_sentence_however_they_stand() -> None:
     assert all(line.cells == "the seal was closed" for line in group_lines(words))
 
 
+def test_words_are_columns_where_a_gap_goes_on_through_five_lines() -> None:
+    words = [w for y in (0, 30, 60, 90, 120) for w in row(y, (0, "worn seal"), (99, "replace it"))]
+    assert all(line.cells == "worn seal\treplace it" for line in group_lines(words))
+
+
 def test_a_wide_space_of_all_words_is_a_space() -> None:
     words = [w for y in (0, 30, 60, 90) for w in row(y, (0, "set"), (42, "x1"), (74, "to"), (106, "40"))]
     assert all(not line.breaks for line in group_lines(words))

@@ -1,0 +1,115 @@
+"""The value that a label names: beside it, under it, or over it where figures stand over their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from hydra_rag_agents.answer_form import fits_form
+from hydra_rag_agents.cells import Cell
+from hydra_rag_agents.text_context import content_tokens, said
+from hydra_rag_agents.wording import is_label
+
+__all__ = ["holds_value", "value_of"]
+
+#: In line heights: how far a value stands under its label. Text so much taller than its label is its value.
+_UNDER, _TALLER = 3.0, 1.15
+#: A value over its label is so near, or so exactly above its beginning.
+_CLOSE, _LEFT = 0.5, 0.6
+#: A value is so much closer to the label over it than to the next one.
+_APART = 1.3
+
+
+def value_of(
+    rows: Sequence[Sequence[Cell]], number: int, at: int, query: str
+) -> tuple[Cell | None, Cell | None]:
+    """(the cell that the label ``at`` of row ``number`` names, the other cell that it might name)."""
+    label = rows[number][at]
+    if label.prose or ": " in label.text or holds_value(label, query):
+        return None, None
+    beside = rows[number][at + 1 : at + 2]
+    under = _under(rows, label)
+    alone = not beside and under is not None and len(rows[under.row]) > 1 and under is rows[under.row][0]
+    labelled = under is not None and (under.text.endswith(":") or ": " in under.text)
+    if under is not None and (under.prose or alone or labelled or _alike(label, under)):
+        under = None  # the label is a heading, or one of a list (E8, E9), or that one has a label of its own
+    options = [cell for cell in (*beside, under) if cell and not cell.told & label.told]
+    bare = under is None and not any(cell.figures for cell in options)  # perhaps the name of a bar
+    if bare or not any(fits_form(query, cell.text) for cell in options):
+        options = [cell for cell in [_over(rows, label)] if cell] or options
+    if len(options) < 2:
+        return (options[0] if options else None), None
+    right, under = options
+    return (under, right) if _stacked(rows, label, right, under, query) else (right, under)
+
+
+def holds_value(cell: Cell, query: str) -> bool:
+    """Whether a cell that begins with words of the query goes on with a name or a figure: "Project manager
+    Leo Müller". A label of which every word has a capital letter does not tell."""
+    asked, words = set(content_tokens(query)), cell.text.split()
+    label = 0
+    while label < len(words) and said(asked, content_tokens(words[label])):
+        label += 1
+    rest = words[label:]
+    if not label or not rest:
+        return False
+    plain = any(word[0].islower() for word in words[:label])
+    return rest[0][0].isdigit() or (plain and all(word[0].isupper() for word in rest))
+
+
+def _alike(one: Cell, other: Cell) -> bool:
+    """Whether two cells with figures have the same form (E8 and E9, two dates)."""
+    return one.figures and _form(one.text) == _form(other.text)
+
+
+def _form(text: str) -> str:
+    return re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "0", text))
+
+
+def _under(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
+    """The next cell below, where it is near."""
+    for row in rows[label.row + 1 :]:
+        for cell in row:
+            if label.over(cell):
+                near = cell.box.top - label.box.bottom <= _UNDER * label.height
+                return cell if near else None
+    return None
+
+
+def _over(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
+    """The figure over the name of a bar or a date over that of an event."""
+    for row in reversed(rows[: label.row]):
+        for cell in row:
+            middles = abs(cell.box.left + cell.box.right - label.box.left - label.box.right) / 2
+            if cell.over(label) and (cell.prose or len(cell.text) > 1):
+                close = label.box.top - cell.box.bottom < _CLOSE * label.height
+                left = close and abs(cell.box.left - label.box.left) <= _LEFT * label.height
+                below = left or (middles <= label.height and (close or len(rows[label.row]) > 1))
+                value = cell.figures or _values_over(row, rows[label.row])
+                return cell if value and below and not _alike(label, cell) else None
+    return None
+
+
+def _values_over(values: Sequence[Cell], labels: Sequence[Cell]) -> bool:
+    """Whether one row holds the values of the labels below it."""
+    paired = len(values) == len(labels) > 1 and any(cell.figures for cell in values)
+    return paired and not any(cell.figures for cell in labels)
+
+
+def _stacked(rows: Sequence[Sequence[Cell]], label: Cell, right: Cell, under: Cell, query: str) -> bool:
+    """Whether a label's value stands under it rather than to its right."""
+    if label.text.endswith(":") or abs(label.box.left - under.box.left) > 2 * label.height:
+        return False
+    if fits_form(query, right.text) != fits_form(query, under.text):
+        return fits_form(query, under.text)
+    if is_label(right.text) != is_label(under.text):
+        return is_label(right.text)
+    beside = _under(rows, right)  # labels side by side have their values side by side
+    if right.figures or beside is None or beside.row != under.row:
+        return False
+    if under.figures or min(under.height, beside.height) >= _TALLER * max(label.height, right.height):
+        return True
+    gap = _APART * max(1, under.box.top - label.box.bottom)
+    below = [c.box.top - under.box.bottom for row in rows[under.row + 1 :] for c in row if under.over(c)]
+    above = [label.box.top - c.box.bottom for row in rows[: label.row] for c in row if c.over(label)]
+    return bool(below or above) and min(below + above) > gap

@@ -1,0 +1,88 @@
+"""Which value a label names, where the layout alone leaves a choice."""
+
+from __future__ import annotations
+
+import pytest
+
+from hydra_rag.geometry import Box
+from hydra_rag.values import Word
+from hydra_rag_agents.cells import page_rows
+from hydra_rag_agents.labels import holds_value, value_of
+from hydra_rag_agents.places import word_support
+from hydra_rag_agents.text_context import content_tokens
+
+TILES = """
+$4,120       36 boxes
+Refund       Parcels
+
+Discount:    7 USD
+"""
+WORDS_OVER_LABELS = """
+61 kg        aluminium     6 people
+Mass         Made of       Crew
+"""
+SIDE_BY_SIDE = """
+Team lead       Meeting room
+Walter Pate     Hall C
+"""
+INSIDE = """
+Project manager Leo Falk
+
+Section 1
+"""
+TABLE = """
+Code    Cause            What to do
+A8      Sensor failure   Replace the fuse
+A32     Coil frozen      Close the door
+"""
+
+
+def words_of(page: str, pitch: int = 26) -> list[Word]:
+    """20 px high, 10 px a character, where they stand in ``page``."""
+    words = []
+    for row, line in enumerate(page.strip("\n").split("\n")):
+        at = 0
+        for text in line.split(" "):
+            if text:
+                words.append(Word(text, Box(at * 10, row * pitch, (at + len(text)) * 10, row * pitch + 20)))
+            at += len(text) + 1
+    return words
+
+
+@pytest.mark.parametrize(
+    ("page", "question", "value"),
+    [
+        (TILES, "How much is the refund?", "$4,120"),
+        (TILES, "What is the discount?", "7 USD"),
+        (WORDS_OVER_LABELS, "What is it made of?", "aluminium"),
+        (WORDS_OVER_LABELS, "What is the mass?", "61 kg"),
+        (SIDE_BY_SIDE, "Who is the team lead?", "Walter Pate"),
+        (SIDE_BY_SIDE, "Which is the meeting room?", "Hall C"),
+        (INSIDE, "Who is the project manager?", "Project manager Leo Falk"),
+        (TABLE, "What helps with A32?", "Close the door"),
+    ],
+)
+def test_the_words_that_answer_best_are_the_value(page: str, question: str, value: str) -> None:
+    support = word_support(words_of(page), question)
+    best = max(told.score for told in support.values())
+    assert " ".join(word.text for word, told in support.items() if told.score == best) == value
+
+
+def test_a_cell_that_goes_on_with_a_name_or_a_figure_has_its_value_itself() -> None:
+    asked = "Who is the project manager?"
+
+    def cell(text: str) -> bool:
+        ((found,),) = page_rows(words_of(text), set(content_tokens(asked)))
+        return holds_value(found, asked)
+
+    assert cell("Project manager Leo Falk")
+    assert cell("Manager 12")
+    assert not cell("Project manager")
+    assert not cell("Project Manager Name")
+    assert not cell("Project manager of the site")
+
+
+def test_a_label_of_something_else_is_no_value() -> None:
+    asked = "Who is the team lead?"
+    rows = list(page_rows(words_of("Team lead\nDiscount:  7 USD"), set(content_tokens(asked))))
+    assert value_of(rows, 0, 0, asked) == (None, None)
