@@ -30,8 +30,7 @@ def value_of(
     beside = rows[number][at + 1 : at + 2]
     under = _under(rows, label)
     alone = not beside and under is not None and len(rows[under.row]) > 1 and under is rows[under.row][0]
-    labelled = under is not None and (under.text.endswith(":") or ": " in under.text)
-    if under is not None and (under.prose or alone or labelled or _alike(label, under)):
+    if under is not None and (under.prose or alone or _labelled(under) or _alike(label, under)):
         under = None  # the label is a heading, or one of a list (E8, E9), or that one has a label of its own
     options = [cell for cell in (*beside, under) if cell and not cell.told & label.told]
     bare = under is None and not any(cell.figures for cell in options)  # perhaps the name of a bar
@@ -55,6 +54,10 @@ def holds_value(cell: Cell, query: str) -> bool:
         return False
     plain = any(word[0].islower() for word in words[:label])
     return rest[0][0].isdigit() or (plain and all(word[0].isupper() for word in rest))
+
+
+def _labelled(cell: Cell) -> bool:
+    return cell.text.endswith(":") or ": " in cell.text
 
 
 def _alike(one: Cell, other: Cell) -> bool:
@@ -86,7 +89,7 @@ def _over(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
                 left = close and abs(cell.box.left - label.box.left) <= _LEFT * label.height
                 below = left or (middles <= label.height and (close or len(rows[label.row]) > 1))
                 value = cell.figures or _values_over(row, rows[label.row])
-                return cell if value and below and not _alike(label, cell) else None
+                return cell if value and below and not _alike(label, cell) and not _labelled(cell) else None
     return None
 
 

@@ -113,6 +113,7 @@ remedy, helps, fix, solution, should be done, corrective action
 issued, issued by, issuer
 """
 _WORDS = re.compile(r"\w+")
+_NUMBER = re.compile(r"\b(\w+) number\b", re.IGNORECASE)
 
 
 def in_page_words(question: str, words: Sequence[Word]) -> str:
@@ -121,12 +122,23 @@ def in_page_words(question: str, words: Sequence[Word]) -> str:
     lines = [content_tokens(line.text) for line in group_lines(words)]
     if not lines:
         return question
+    question = _NUMBER.sub(lambda match: _numbered(match, lines), question)
     out, at = [], 0
     for start, end, phrase in _expressions(question):
         if start >= at and not _says(lines, phrase) and (other := _other(lines, phrase)):
             out += [question[at:start], other]
             at = end
     return "".join([*out, question[at:]])
+
+
+def _numbered(match: re.Match[str], lines: Sequence[Sequence[str]]) -> str:
+    """A number of something as the page abbreviates it."""
+    thing = tuple(content_tokens(match[1]))
+    if not any(_within(line, (*thing, "number")) for line in lines):
+        for short in ("no", "nr"):
+            if any(_within(line, (*thing, short)) for line in lines):
+                return f"{match[1]} {short}"
+    return match[0]
 
 
 def is_label(text: str) -> bool:
