@@ -22,6 +22,10 @@ _GAP = 1.5
 _NEAR, _APART, _ALIGNED = 2.0, 0.7, 0.6
 #: Cells of so many words are prose.
 _PROSE = 6
+#: Words that begin a sentence where they follow a full stop.
+_BEGINNINGS = frozenset(
+    "The A An It In This These That There They We You Your Our At On As After For If".split()
+)
 #: A figure's parts are no words of the query; a caption is no value.
 _FRACTION = re.compile(r"\d+(?:[.,]\d+)+")
 #: Heads of columns that are made of function words alone, and what a question may say for them.
@@ -99,7 +103,8 @@ def _columns(line: Line) -> Iterator[tuple[Word, ...]]:
 def _sentences(words: tuple[Word, ...]) -> Iterator[tuple[Word, ...]]:
     start = 0
     for end, word in enumerate(words, start=1):
-        ends = len(words) >= _PROSE and word.text[-1:] in ".!?" and len(word.text) > 3
+        begins = end < len(words) and words[end].text in _BEGINNINGS  # after "Ltd.", "5 m." or "No."
+        ends = len(words) >= _PROSE and word.text[-1:] in ".!?" and (len(word.text) > 3 or begins)
         if ends or end == len(words):
             yield words[start:end]
             start = end
