@@ -18,7 +18,7 @@ from hydra_rag_agents.ports import EvidenceLine, Library, Reader, Reading
 from hydra_rag_agents.priors import line_priors
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
 from hydra_rag_agents.state import Candidate, Cost, PageId, ReaderProfile, Turn
-from hydra_rag_agents.text_context import relevant_lines, without_leaders
+from hydra_rag_agents.text_context import relevant_lines, tidied
 from hydra_rag_agents.wording import reworded
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def evidence_lines(
     most = _BOUND * profile.text_chars // max(1, len(pages))
     found: list[EvidenceLine] = []
     for page in pages:
-        words = without_leaders(page)
+        words = tidied(page)
         lines = group_lines(words)
         chosen = relevant_lines(words, question, most)
         priors = line_priors(lines, chosen, question)

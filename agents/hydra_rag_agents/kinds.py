@@ -63,7 +63,8 @@ def told_kind(text: str) -> str:
         return "code" if any(c.isupper() for c in text) and len(words) <= _CODE_WORDS else "mixed"
     if _COMPANY.search(text):
         return "company"
-    if 1 < len(words) <= _NAME_WORDS and all(word[:1].isupper() for word in words):
+    goes_on = any(_COMPANY.search(word) for word in words[:-1])  # "Fenwick AB. The" is no name
+    if 1 < len(words) <= _NAME_WORDS and all(word[:1].isupper() for word in words) and not goes_on:
         return "names"
     return ("capital " if text[:1].isupper() else "") + ("word" if len(words) == 1 else "phrase")
 

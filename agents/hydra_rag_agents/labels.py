@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.cells import Cell
-from hydra_rag_agents.text_context import content_tokens, said
+from hydra_rag_agents.text_context import content_tokens, is_function_word, said
 from hydra_rag_agents.wording import is_label
 
 __all__ = ["holds_value", "value_of"]
@@ -33,6 +33,8 @@ def value_of(
     if under is not None and (under.prose or alone or _labelled(under) or _alike(label, under)):
         under = None  # the label is a heading, or one of a list (E8, E9), or that one has a label of its own
     options = [cell for cell in (*beside, under) if cell and not cell.told & label.told]
+    if not options and label.only and beside and not beside[0].only:  # "Bank: Denver Bank"
+        options = list(beside)
     bare = under is None and not any(cell.figures for cell in options)  # perhaps the name of a bar
     if bare or not any(fits_form(query, cell.text) for cell in options):
         options = [cell for cell in [_over(rows, label)] if cell] or options
@@ -47,8 +49,11 @@ def holds_value(cell: Cell, query: str) -> bool:
     Leo Müller". A label of which every word has a capital letter does not tell."""
     asked, words = set(content_tokens(query)), cell.text.split()
     label = 0
-    while label < len(words) and said(asked, content_tokens(words[label])):
-        label += 1
+    for number, word in enumerate(words):
+        if said(asked, content_tokens(word)):
+            label = number + 1
+        elif not is_function_word(word) or not label:
+            break
     rest = words[label:]
     if not label or not rest:
         return False

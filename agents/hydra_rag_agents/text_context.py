@@ -11,10 +11,11 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from hydra_rag.geometry import union
 from hydra_rag.lines import Line, group_lines
 from hydra_rag.values import Word
 
-__all__ = ["choose_lines", "content_tokens", "relevant_lines", "said", "without_leaders"]
+__all__ = ["choose_lines", "content_tokens", "is_function_word", "relevant_lines", "said", "tidied"]
 
 _TOKEN = re.compile(r"\w+", re.UNICODE)
 _FUNCTION_WORDS = (
@@ -33,6 +34,10 @@ def content_tokens(text: str) -> list[str]:
     found = _TOKEN.findall(unicodedata.normalize("NFKC", text).casefold())
     kept = [word for word in found if word not in _STOP] or found
     return [_stem(word) for word in kept]
+
+
+def is_function_word(word: str) -> bool:
+    return word.casefold() in _STOP
 
 
 def _stem(word: str) -> str:
@@ -79,9 +84,17 @@ def _slip(one: str, other: str) -> bool:
     return a[1:] == b[1:] or a[1:] == b or a == b[1:]
 
 
-def without_leaders(words: Iterable[Word]) -> list[Word]:
-    """``words`` without the dotted lines from labels to their values; a reader cuts them in pieces."""
-    return [word for word in words if not _LEADER.fullmatch(word.text)]
+def tidied(words: Iterable[Word]) -> list[Word]:
+    """``words`` without the dotted lines from labels to their values, which a reader cuts in pieces; a colon
+    that stands alone is a part of the word before it."""
+    kept: list[Word] = []
+    for line in group_lines([word for word in words if not _LEADER.fullmatch(word.text)]):
+        for number, word in enumerate(line.words):
+            if number and word.text == ":" and not kept[-1].text.endswith(":"):
+                kept[-1] = Word(kept[-1].text + ":", union([kept[-1].box, word.box]))
+            elif word.text != ":":
+                kept.append(word)
+    return kept
 
 
 def choose_lines(words: Sequence[Word], question: str, budget: int) -> str:
@@ -97,7 +110,7 @@ def choose_lines(words: Sequence[Word], question: str, budget: int) -> str:
 
 def relevant_lines(words: Sequence[Word], question: str, budget: int) -> list[Line]:
     """The lines of :func:`choose_lines`."""
-    lines = group_lines(without_leaders(words))
+    lines = group_lines(tidied(words))
     if budget <= 0 or not lines:
         return []
     asked = set(content_tokens(question))

@@ -20,7 +20,7 @@ from hydra_rag.saliency.maps import SaliencyMap
 from hydra_rag.values import FloatArray, Word
 from hydra_rag_agents.matching import squeeze
 from hydra_rag_agents.priors import line_priors
-from hydra_rag_agents.text_context import content_tokens, said, without_leaders
+from hydra_rag_agents.text_context import content_tokens, said, tidied
 
 __all__ = ["guessed_places", "likened", "with_answers", "with_words", "word_strengths"]
 
@@ -96,7 +96,7 @@ def guessed_places(words: Sequence[Word], question: str) -> tuple[Box, ...]:
 
 def _supports(words: Sequence[Word], question: str) -> Iterator[tuple[Box, float]]:
     """How much the layout supports an answer that begins with each word."""
-    lines = group_lines(without_leaders(words))
+    lines = group_lines(tidied(words))
     for line, priors in zip(lines, line_priors(lines, lines, question), strict=True):
         pieces = iter(priors)
         for word in line.words:
