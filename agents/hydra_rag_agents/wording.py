@@ -44,7 +44,7 @@ website, web, url, homepage
 postcode, postal code, zip code, zip
 city, town, municipality
 customer, client, buyer, purchaser, bill to, billed to, sold to
-vendor, supplier, seller, dealer
+vendor, supplier, seller, dealer, manufacturer
 manufacturer, maker, producer, made by
 employee, staff member, worker, colleague
 staff id, employee id, personnel number, employee number, staff number
@@ -102,18 +102,25 @@ venue, location, room, meeting room
 author, writer, written by, prepared by
 subject, topic, re, regarding, concerning
 reference, reference number, ref, ref no, reference no
-customer number, customer no, customer id, client number, client no, client id
+customer number, customer no, customer id, client number, client no, client id, account number, account no
 account number, account no
 membership number, member number, member no, card number
 team size, headcount, crew
 approved by, reviewer, reviewed by, checked by
 colour, color
+first name, given name, forename
+last name, surname, family name
+version, revision, rev, edition, firmware, release
+dimensions, size, outer size, measurements, height x width x depth, length x width x height
+delivery date, date of delivery, ship date, shipping date, shipped, delivered
 material, made of
 remedy, helps, fix, solution, should be done, corrective action
 issued, issued by, issuer
 """
 _WORDS = re.compile(r"\w+")
+_SHARE = re.compile(r"\s*\(?\d+ ?%\)?$")  # "VAT 19%"
 _NUMBER = re.compile(r"\b(\w+) number\b", re.IGNORECASE)
+_NUMBER_OF = re.compile(r"\bnumber of (?:the |this )?(\w+)\b", re.IGNORECASE)
 
 
 def in_page_words(question: str, words: Sequence[Word]) -> str:
@@ -122,7 +129,8 @@ def in_page_words(question: str, words: Sequence[Word]) -> str:
     lines = [content_tokens(line.text) for line in group_lines(words)]
     if not lines:
         return question
-    question = _NUMBER.sub(lambda match: _numbered(match, lines), question)
+    for pattern in (_NUMBER, _NUMBER_OF):
+        question = pattern.sub(lambda match: _numbered(match, lines), question)
     out, at = [], 0
     for start, end, phrase in _expressions(question):
         if start >= at and not _says(lines, phrase) and (other := _other(lines, phrase)):
@@ -143,7 +151,7 @@ def _numbered(match: re.Match[str], lines: Sequence[Sequence[str]]) -> str:
 
 def is_label(text: str) -> bool:
     """Whether ``text`` is an expression of the table of meanings, as forms print beside or over a value."""
-    return tuple(content_tokens(text)) in _meanings()
+    return tuple(content_tokens(_SHARE.sub("", text))) in _meanings()
 
 
 def reworded(turn: Turn, words: Sequence[Word]) -> Turn:
