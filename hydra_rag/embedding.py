@@ -21,6 +21,7 @@ from hydra_rag.backbones import Profile
 from hydra_rag.errors import UsageError
 from hydra_rag.inputs import Prompt
 from hydra_rag.processor import HydraProcessor
+from hydra_rag.scheduler import in_turn
 from hydra_rag.values import MultiVector, QueryItem
 from hydra_rag.vision import ImageFeatures, encoder_outputs
 
@@ -211,20 +212,9 @@ def pipelined(
 ) -> list[MultiVector]:
     """Embed many images: the next ``chunk`` is cut into patches while the device works on the last one,
     and no more than two chunks of pixels exist at a time. An error or interrupt cancels what is queued."""
-    waiting: list[Job[list[MultiVector]]] = []
-    out: list[MultiVector] = []
-    try:
-        for start in range(0, len(images), chunk):
-            waiting.append(submit([prepare(image) for image in images[start : start + chunk]]))
-            if len(waiting) > 1:
-                out += waiting.pop(0).result()
-        for job in waiting:
-            out += job.result()
-    except BaseException:
-        for job in waiting:
-            job.cancel()
-        raise
-    return out
+    starts = range(0, len(images), chunk)
+    jobs = ((start, submit([prepare(image) for image in images[start : start + chunk]])) for start in starts)
+    return [page for _, pages in in_turn(jobs) for page in pages]
 
 
 def _multi_vector(vectors: torch.Tensor, prompt: Prompt, *, boxes: bool) -> MultiVector:

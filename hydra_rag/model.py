@@ -29,7 +29,7 @@ from hydra_rag.reading import load_head
 from hydra_rag.retrieval import fresh_view, load_view
 from hydra_rag.scheduler import Job, Kind, Scheduler
 from hydra_rag.streaming import AnswerStream
-from hydra_rag.tiles import read_steps
+from hydra_rag.tiles import Reader
 from hydra_rag.values import AttentionRows, GenerationResult, MultiVector, QueryItem, Word
 from hydra_rag.vision import VisionCache
 
@@ -224,11 +224,10 @@ class HydraModel:
         (:mod:`hydra_rag.tiles`), which costs more than the first pass. ``lane``: ``"chat"`` where somebody
         waits for an answer.
         Raises :class:`UnsupportedModelError` without a reading head."""
-        prepare = partial(page_prompt, self.processor, self._view().spec, max_tokens=max_tokens)
-        prompts = list(map(prepare, images))
         tower = self._view().tree if lane == "bulk" else self.base_model  # it lets chats in between
-        steps = partial(read_steps, self.vision, tower, self.processor, prompts, images)
-        return self.scheduler.run(lane, partial(steps, close=close))
+        prepare = partial(page_prompt, self.processor, self._view().spec, max_tokens=max_tokens)
+        reader = Reader(self.vision, tower, self.processor, partial(self.scheduler.submit, lane))
+        return reader.read(images, prepare, close=close)
 
     @property
     def _batch_size(self) -> int:

@@ -20,15 +20,16 @@ import contextvars
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, Generic, Literal, TypeVar
 
 from hydra_rag.errors import CancelledError, ModelError
 
-__all__ = ["STOP", "Job", "Kind", "Scheduler"]
+__all__ = ["STOP", "Job", "Kind", "Scheduler", "in_turn"]
 
 T = TypeVar("T")
+N = TypeVar("N")
 Kind = Literal["chat", "bulk"]
 WINDOW_SECONDS = 4.0
 #: Device time for which a chat job keeps its turn with nothing to show; then the others have theirs.
@@ -104,6 +105,30 @@ class Job(Generic[T]):
             self._future.set_result(value)
         else:
             self._future.set_exception(error)
+
+
+def in_turn(jobs: Iterable[tuple[N, Job[T]]], most: int = 2) -> Iterator[tuple[N, T]]:
+    """The results of submitted jobs in their order, each with the name it came with.
+
+    ``jobs`` makes the next one while the last ones run, ``most`` of them at a time: the device goes on while
+    the caller prepares. An error, or leaving early, cancels those under way.
+    """
+    under_way: deque[tuple[N, Job[T]]] = deque()
+    coming = iter(jobs)
+    try:
+        for named in coming:
+            under_way.append(named)
+            if len(under_way) == most:
+                name, job = under_way.popleft()
+                yield name, job.result()
+        while under_way:
+            name, job = under_way.popleft()
+            yield name, job.result()
+    finally:
+        for _, job in under_way:
+            job.cancel()
+        if isinstance(coming, Generator):  # it may have jobs of its own under way
+            coming.close()
 
 
 class Scheduler:

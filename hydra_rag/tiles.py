@@ -10,7 +10,8 @@ what passes agree on is mostly right.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
@@ -19,16 +20,18 @@ from hydra_rag.errors import UnsupportedModelError
 from hydra_rag.geometry import Box, Grid
 from hydra_rag.images import as_rgb
 from hydra_rag.read_words import Read, in_order, reads_of
+from hydra_rag.scheduler import in_turn
 from hydra_rag.vision import compute
 
 if TYPE_CHECKING:
     from hydra_rag.inputs import Prompt
     from hydra_rag.processor import HydraProcessor
     from hydra_rag.reading import Transcript
+    from hydra_rag.scheduler import Job
     from hydra_rag.values import Word
-    from hydra_rag.vision import VisionCache
+    from hydra_rag.vision import ImageFeatures, VisionCache
 
-__all__ = ["cut", "read_steps"]
+__all__ = ["Reader", "cut"]
 
 #: How much larger a page is drawn for the closer passes, against the size at which it is embedded.
 ENLARGED = (1.2, 1.4)
@@ -42,68 +45,109 @@ _LARGE = 40
 _BESIDE, _ABOVE = 16, 6
 
 
-def read_steps(
-    cache: VisionCache,
-    model: Any,
-    processor: HydraProcessor,
-    prompts: Sequence[Prompt],
-    images: Sequence[Image.Image],
-    *,
-    close: bool,
-) -> Generator[None, None, list[list[Word]]]:
-    """The slices of reading pages, one a pass of the tower. ``prompts``: each shows its image alone;
-    ``close``: with the closer passes."""
-    if cache.head is None:
-        raise UnsupportedModelError(
-            "this model has no reading head; pip install 'hydra-rag[ocr]' to read the text of pictures"
-        )
-    pages = []
-    for prompt, image in zip(prompts, images, strict=True):
-        (features,) = cache.features(model, prompt.images, model.device)
-        assert features.transcript is not None
-        page = as_rgb(image)
-        reads = _reads(features.transcript, cache.head.alphabet, page)
-        yield
-        found = [read.box for read in reads]
-        for scale in ENLARGED if close else ():
-            grid = prompt.images[0].grid
-            reads += yield from _closer(cache, model, processor, page, grid, scale, found)
-        pages.append(in_order(reads))
-    return pages
+@dataclass(slots=True)
+class _Page:
+    """A page and what was read of it so far."""
+
+    image: Image.Image
+    grid: Grid
+    reads: list[Read] = field(default_factory=list)
 
 
-def _reads(transcript: Transcript, alphabet: str, image: Image.Image) -> list[Read]:
-    return reads_of(transcript.rows(alphabet), transcript.classes.shape[1], image)
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """A part of a page that is read closer. ``box``: in pixels of the page drawn at ``size``."""
+
+    page: _Page
+    part: Image.Image
+    box: Box
+    size: tuple[int, int]
 
 
-def _closer(
-    cache: VisionCache,
-    model: Any,
-    processor: HydraProcessor,
-    page: Image.Image,
-    grid: Grid,
-    scale: float,
-    places: Sequence[Box],
-) -> Generator[None, None, list[Read]]:
-    """What is read of the tiles that hold some of ``places`` (pixels of ``page``), with the page drawn
-    ``scale`` times as large as on ``grid``."""
-    assert cache.head is not None
-    size = round(grid.cols * processor.cell * scale), round(grid.rows * processor.cell * scale)
-    across, down = page.width / size[0], page.height / size[1]
-    tiles = [tile for tile in cut(size, processor.cell) if _holds(tile.scale(across, down), places)]
-    drawn = page.resize(size, Image.Resampling.BICUBIC) if tiles else page
-    out = []
-    for tile in tiles:
-        part = drawn.crop(tile)
-        prepared = processor.image(part, max_tokens=4 * _WIDE * _HIGH)
-        (features,) = compute(model, [prepared], model.device, cache.head)
-        assert features.transcript is not None
-        for read in _reads(features.transcript, cache.head.alphabet, part):
-            if _whole(read.box, tile, size):
-                box = read.box.shift(tile.left, tile.top).scale(across, down).clip(*page.size)
-                out.append(Read(read.text, box, read.score, closer=read.box.height <= _LARGE))
-        yield
-    return out
+class Reader:
+    """Reads pages. ``submit`` queues a pass of the tower ``model``, which is all that the model's thread does
+    for it: what comes before and after a pass is the caller's, while other passes run."""
+
+    def __init__(
+        self,
+        cache: VisionCache,
+        model: Any,
+        processor: HydraProcessor,
+        submit: Callable[[Callable[[], Generator[None, None, Transcript]]], Job[Transcript]],
+    ) -> None:
+        if cache.head is None:
+            raise UnsupportedModelError(
+                "this model has no reading head; pip install 'hydra-rag[ocr]' to read the text of pictures"
+            )
+        self._cache, self._model, self._processor, self._submit = cache, model, processor, submit
+        self._alphabet = cache.head.alphabet
+
+    def read(
+        self, images: Iterable[Image.Image], prepare: Callable[[Image.Image], Prompt], *, close: bool
+    ) -> list[list[Word]]:
+        """The words of every image. ``prepare``: the prompt that shows an image alone; ``close``: with the
+        closer passes."""
+        pages: list[_Page] = []
+        for tile, transcript in in_turn(self._passes(images, prepare, pages, close)):
+            tile.page.reads += self._closer(tile, transcript)
+        return [in_order(page.reads) for page in pages]
+
+    def _passes(
+        self,
+        images: Iterable[Image.Image],
+        prepare: Callable[[Image.Image], Prompt],
+        pages: list[_Page],
+        close: bool,
+    ) -> Iterator[tuple[_Tile, Job[Transcript]]]:
+        """The closer passes of all pages, each submitted. ``pages`` receives every page when its first pass
+        has been read, which is queued while the page before it is read closer."""
+        for page, transcript in in_turn(self._first(image, prepare(image)) for image in images):
+            page.reads += self._reads(transcript, page.image)
+            pages.append(page)
+            found = [read.box for read in page.reads]
+            for scale in ENLARGED if close else ():
+                for tile in self._tiles(page, scale, found):
+                    yield tile, self._look(tile)
+
+    def _first(self, image: Image.Image, prompt: Prompt) -> tuple[_Page, Job[Transcript]]:
+        job = self._pass(lambda: self._cache.features(self._model, prompt.images, self._model.device))
+        return _Page(as_rgb(image), prompt.images[0].grid), job
+
+    def _look(self, tile: _Tile) -> Job[Transcript]:
+        prepared = self._processor.image(tile.part, max_tokens=4 * _WIDE * _HIGH)
+        return self._pass(lambda: compute(self._model, [prepared], self._model.device, self._cache.head))
+
+    def _pass(self, features: Callable[[], tuple[ImageFeatures, ...]]) -> Job[Transcript]:
+        def steps() -> Generator[None, None, Transcript]:
+            yield
+            (found,) = features()
+            assert found.transcript is not None
+            return found.transcript
+
+        return self._submit(steps)
+
+    def _reads(self, transcript: Transcript, image: Image.Image) -> list[Read]:
+        return reads_of(transcript.rows(self._alphabet), transcript.classes.shape[1], image)
+
+    def _tiles(self, page: _Page, scale: float, places: Sequence[Box]) -> Iterator[_Tile]:
+        """The tiles that hold some of ``places`` (pixels of the page), with the page drawn ``scale`` times as
+        large as on its grid."""
+        cell = self._processor.cell
+        size = round(page.grid.cols * cell * scale), round(page.grid.rows * cell * scale)
+        across, down = page.image.width / size[0], page.image.height / size[1]
+        boxes = [box for box in cut(size, cell) if _holds(box.scale(across, down), places)]
+        drawn = page.image.resize(size, Image.Resampling.BICUBIC) if boxes else page.image
+        for box in boxes:
+            yield _Tile(page, drawn.crop(box), box, size)
+
+    def _closer(self, tile: _Tile, transcript: Transcript) -> Iterator[Read]:
+        """What is read of a tile, in pixels of its page."""
+        page, size = tile.page.image, tile.size
+        across, down = page.width / size[0], page.height / size[1]
+        for read in self._reads(transcript, tile.part):
+            if _whole(read.box, tile.box, size):
+                box = read.box.shift(tile.box.left, tile.box.top).scale(across, down).clip(*page.size)
+                yield Read(read.text, box, read.score, closer=read.box.height <= _LARGE)
 
 
 def cut(size: tuple[int, int], cell: int) -> list[Box]:

@@ -52,8 +52,7 @@ def read_by_model(embedder: Embedder, images: Sequence[Image.Image]) -> list[lis
     images were embedded: the tower's pass over them is then used again."""
     if not isinstance(embedder, PageReader) or not embedder.can_read:
         return None
-    # One at a time: the pixels of a page that are cut for the model are many times those of its picture.
-    return [words for image in images for words in embedder.read_pages([image])]
+    return embedder.read_pages(images)
 
 
 def with_own_reading(

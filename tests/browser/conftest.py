@@ -131,12 +131,12 @@ def open_page(browser: Any, complaints: Complaints, serve: object) -> Iterator[C
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         context.set_default_timeout(45_000)  # a first question loads libraries; the machine may be busy
         contexts.append(context)
-        page = context.new_page()
+        page, home = context.new_page(), address.partition("#")[0]
         page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "request",
-            lambda r: None if r.url.startswith((address, "data:", "blob:")) else strangers.append(r.url),
+            lambda r: None if r.url.startswith((home, "data:", "blob:")) else strangers.append(r.url),
         )
         page.goto(address)
         if ready:

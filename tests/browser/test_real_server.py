@@ -141,3 +141,24 @@ def test_signing_in_with_a_key(
     assert answered(page).locator(".cite").count() == 1
     page.get_by_role("button", name="Sign out").click()
     page.get_by_role("dialog", name="API key").wait_for()
+
+
+def test_a_link_that_an_openai_client_got_opens_the_place(
+    open_page: Callable[..., Any], real: Callable[..., str]
+) -> None:
+    page = open_page(real())
+    add_invoice(page)
+    note = page.evaluate(
+        """async (body) => {
+          const sent = { method: "POST", headers: { "content-type": "application/json" } };
+          const got = await fetch("v1/chat/completions", { ...sent, body: JSON.stringify(body) });
+          return (await got.json()).choices[0].message.annotations[0].url_citation;
+        }""",
+        {"model": "hydra-rag", "messages": [{"role": "user", "content": "What is the total amount due?"}]},
+    )
+    phone = open_page(note["url"], width=390, height=844)
+    phone.wait_for_selector(".box-group", state="visible")
+    assert note["url"].endswith("&box=" + phone.locator(".box-group").first.get_attribute("data-box"))
+    page.evaluate("(to) => { location.href = to; }", note["url"])  # in a tab that is open already
+    page.wait_for_selector(".box-group", state="visible")
+    assert page.evaluate("location.href") == note["url"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 
 from hydra_rag.errors import CancelledError, HydraError, ModelError
 from hydra_rag.model import HydraModel
-from hydra_rag.scheduler import Scheduler
+from hydra_rag.scheduler import Job, Scheduler, in_turn
 from hydra_rag.vision import VisionCache, compute, encoder_outputs
 
 from .conftest import ask, noise
@@ -140,6 +140,61 @@ def test_a_job_may_submit_a_job() -> None:
         return scheduler.run("bulk", inner) + 1
 
     assert scheduler.run("chat", outer) == 21
+    scheduler.close()
+
+
+def test_jobs_are_made_while_the_last_ones_run() -> None:
+    scheduler = Scheduler()
+    made: list[int] = []
+    told: list[int] = []
+
+    def jobs() -> Iterator[tuple[int, Job[int]]]:
+        for number in range(6):
+            made.append(number)
+
+            def steps(number: int = number) -> Generator[None, None, int]:
+                yield
+                return number * number
+
+            yield number, scheduler.submit("bulk", steps)
+
+    for name, square in in_turn(jobs()):
+        assert square == name * name
+        told.append(name)
+        assert len(made) == min(6, len(told) + 1), "one runs while the caller looks at another"
+    assert told == made == list(range(6))
+    scheduler.close()
+
+
+def test_what_is_under_way_ends_with_the_job_that_failed() -> None:
+    scheduler = Scheduler()
+    begun, closed = threading.Event(), threading.Event()
+    behind: list[Job[None]] = []
+
+    def failing() -> Generator[None, None, None]:
+        begun.wait()
+        raise ValueError("mine")
+        yield
+
+    def waiting() -> Generator[None, None, None]:
+        while True:
+            yield
+
+    def jobs() -> Iterator[tuple[str, Job[None]]]:
+        try:
+            yield "fails", scheduler.submit("bulk", failing)
+            behind.append(scheduler.submit("bulk", waiting))
+            begun.set()
+            yield "waits", behind[0]
+            pytest.fail("no job is made after one that failed")
+        finally:
+            closed.set()
+
+    with pytest.raises(ValueError, match="mine"):
+        list(in_turn(jobs()))
+    assert closed.is_set()
+    with pytest.raises(CancelledError):
+        behind[0].result()
     scheduler.close()
 
 

@@ -8,6 +8,7 @@ from functools import cache
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from hydra_rag.errors import OutOfMemoryError
 from hydra_rag.geometry import Box
 from hydra_rag.model import HydraModel
 from hydra_rag.read_words import Read, in_order, surest
@@ -90,3 +91,21 @@ def test_small_print_is_read_closer() -> None:
 def test_a_page_without_text_takes_no_closer_look(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hydra_rag.tiles.compute", lambda *_: pytest.fail("the tower ran again"))
     assert _nano().read_pages([Image.new("RGB", (640, 480), "white")]) == [[]]
+
+
+def test_pages_read_together_are_read_as_if_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [["Invoice number 4711-QX", "Total due 1,284.50 EUR"], [], ["Bregenz, 14 March 2031"]]
+    pages = [_small_print(lines, 13) for lines in texts]
+    model = _nano()
+    alone = [model.read_pages([page], max_tokens=230)[0] for page in pages]
+    assert model.read_pages(pages, max_tokens=230) == alone
+    assert [bool(words) for words in alone] == [True, False, True]
+
+    def broken(*_: object) -> None:
+        raise MemoryError("too large")
+
+    monkeypatch.setattr("hydra_rag.tiles.compute", broken)
+    with pytest.raises(OutOfMemoryError):
+        model.read_pages(pages, max_tokens=230)
+    monkeypatch.undo()
+    assert model.read_pages(pages[:1], max_tokens=230) == alone[:1]

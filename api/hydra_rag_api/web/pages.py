@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
@@ -57,12 +58,14 @@ def mount(app: FastAPI, services: Any = None) -> None:
     """Serve the page at ``/`` and its files under ``/static``.
 
     The page asks the HTTP interface for everything, so that keys, tenants and limits hold for it as for
-    everybody. ``services`` only hears which paths need no key: those that hold nobody's data.
+    everybody. ``services`` only hears which paths need no key (those that hold nobody's data) and where a
+    person sees a cited place.
     """
     if services is not None:
         services.public_paths |= {"/"}
         services.public_prefixes |= {"/static/"}
         services.login_path = "/"
+        services.viewer = _place
     templates = Environment(
         loader=FileSystemLoader(_HERE / "templates"),
         autoescape=True,
@@ -84,3 +87,9 @@ def _version() -> str:
         return version("hydra-rag")
     except PackageNotFoundError:
         return "0"
+
+
+def _place(document_id: str, page: int, box: Any) -> str:
+    """The page with a place of a document open, and the box round it."""
+    found = f"/#page={quote(document_id)}/{page}"
+    return found if box is None else f"{found}&box={','.join(map(str, box))}"

@@ -60,20 +60,30 @@ for (const button of document.querySelectorAll("[data-goto]")) button.addEventLi
 theme(byId("theme"));
 keys({ talk, viewer, browser, closeDrawer: () => drawer(false) });
 
-addEventListener("popstate", () => openTalk(place().talk));
+/** The page and the box that an address names. */
+function arrive({ talk: talking, page, box }) {
+  if (!page) return;
+  const marks = box ? [{ box, kind: "cite" }] : [];
+  const { document: name } = documents.get(page.document_id) ?? {};
+  const query = talk.last?.turn?.question ?? "";
+  viewer.hidden = false;
+  browser.hidden = true;
+  if (!talking) view("desk"); // a citation that somebody followed, not a reload
+  viewer.show({ ...page, document: name, marks, query });
+}
+
+let arrivals = 0;
+addEventListener("popstate", async () => {
+  const [to, mine] = [place(), ++arrivals];
+  await openTalk(to.talk);
+  if (mine === arrivals) arrive(to);
+});
 
 const start = place();
 await library.load();
 sessions.load();
 await talk.open(start.talk);
-if (start.page) {
-  const marks = start.box ? [{ box: start.box, kind: "cite" }] : [];
-  const { document: name } = documents.get(start.page.document_id) ?? {};
-  const query = talk.last?.turn?.question ?? "";
-  viewer.hidden = false;
-  browser.hidden = true;
-  viewer.show({ ...start.page, document: name, marks, query });
-}
+arrive(start);
 if (!narrow()) byId("question").focus();
 document.documentElement.dataset.ready = "yes";
 
