@@ -33,8 +33,8 @@ def value_of(
     if under is not None and (under.prose or alone or _labelled(under) or _alike(label, under)):
         under = None  # the label is a heading, or one of a list (E8, E9), or that one has a label of its own
     options = [cell for cell in (*beside, under) if cell and not cell.told & label.told]
-    if not options and label.only and beside and not beside[0].only:  # "Bank: Denver Bank"
-        options = list(beside)
+    if label.only and beside and beside[0] not in options and not beside[0].only:  # "Bank: Denver Bank"
+        options.insert(0, beside[0])
     bare = under is None and not any(cell.figures for cell in options)  # perhaps the name of a bar
     if bare or not any(fits_form(query, cell.text) for cell in options):
         options = [cell for cell in [_over(rows, label)] if cell] or options
