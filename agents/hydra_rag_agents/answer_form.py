@@ -9,7 +9,7 @@ from hydra_rag_agents.units import is_amount
 __all__ = ["fits_form", "wants_digits", "wants_name"]
 
 _DIGITS = re.compile(
-    r"^\s*when\b|\bhow (many|much|long|far|old|tall|heavy|often|large|big|fast|deep|high|wide)\b"
+    r"^\s*when\b|\bhow (many|much|long|far|old|tall|heavy|large|big|fast|deep|high|wide)\b"
     r"|\b(what|which) (?:(?:is|was|are|were) (?:[\w'’-]+ ){0,4}|(?:[\w'’-]+ )?)"
     r"(date|number|price|amount|total|year|weight|telephone|phone|cost|percentage|fee|temperature|time|age|size|distance|length|width|height|depth|"
     r"share|proportion|rate|score|quantity|value|capacity|volume|power|voltage|pressure|speed|duration|code|"

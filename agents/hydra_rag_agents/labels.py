@@ -7,13 +7,15 @@ from collections.abc import Sequence
 
 from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.cells import Cell
+from hydra_rag_agents.letters import is_closing
 from hydra_rag_agents.text_context import content_tokens, is_function_word, said
 from hydra_rag_agents.wording import is_label
 
 __all__ = ["holds_value", "value_of"]
 
-#: In line heights: how far a value stands under its label. Text so much taller than its label is its value.
-_UNDER, _TALLER = 3.0, 1.15
+#: In line heights: how far a value stands under its label, and a name under the close of a letter. Text so
+#: much taller than its label is its value.
+_UNDER, _SIGNED, _TALLER = 3.0, 8.0, 1.15
 #: A value over its label is so near, or so exactly above its beginning.
 _CLOSE, _LEFT = 0.5, 0.6
 #: A value is so much closer to the label over it than to the next one.
@@ -79,7 +81,8 @@ def _under(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
     for row in rows[label.row + 1 :]:
         for cell in row:
             if label.over(cell):
-                near = cell.box.top - label.box.bottom <= _UNDER * label.height
+                reach = _SIGNED if is_closing(label.text) else _UNDER
+                near = cell.box.top - label.box.bottom <= reach * label.height
                 return cell if near else None
     return None
 

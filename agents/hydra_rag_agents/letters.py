@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hydra_rag.lines import group_lines
 from hydra_rag.values import Word
 
-__all__ = ["in_letter_words"]
+__all__ = ["in_letter_words", "is_closing"]
 
 _MAIL = r"(?:the|this) (?:letter|message|e-?mail|mail|note)"
 _TO = re.compile(
@@ -19,6 +19,11 @@ _TO = re.compile(
 _FROM = re.compile(rf"^\s*who (?:signed|wrote|sent) (?:it|{_MAIL})?\W*$", re.IGNORECASE)
 _GREETING = re.compile(r"^(dear|hello|hi)\s+\w", re.IGNORECASE)
 _CLOSING = re.compile(r"^(?:\w+ )?(?:\w+ )?(regards|sincerely|faithfully|wishes|truly)\W*$", re.IGNORECASE)
+
+
+def is_closing(text: str) -> bool:
+    """Whether a line closes a letter: the name under it leaves room for a signature."""
+    return _CLOSING.search(text) is not None
 
 
 def in_letter_words(question: str, words: Sequence[Word]) -> str:

@@ -43,6 +43,8 @@ def is_function_word(word: str) -> bool:
 def _stem(word: str) -> str:
     if word.endswith("ies") and len(word) > 5:
         return word[:-3] + "y"
+    if word.endswith("ied") and len(word) > 4:
+        return word[:-3] + "y"
     if word.endswith(("xes", "ches", "shes", "sses")) and len(word) > 4:
         return word[:-2]
     if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us", "is")):

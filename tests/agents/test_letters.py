@@ -48,6 +48,15 @@ def test_the_greeting_names_whom_a_letter_is_to_and_the_closing_whom_it_is_from(
     assert box.top <= middle < box.bottom
 
 
+def test_a_signature_may_stand_between_the_closing_and_the_name() -> None:
+    words = [
+        word if word.box.top < 150 else Word(word.text, word.box.shift(0, 90))
+        for word in page((*LINES[:3], "Yours sincerely", *LINES[4:]))
+    ]
+    (box, _), *_ = text_places(words, in_letter_words("Who signed the letter?", words), top=1)
+    assert box.top <= 40 * 4 + 100 < box.bottom
+
+
 @pytest.mark.parametrize(
     "question", ["Who repaired the pump?", "Who wrote the report?", "What is the address?", "Who is it for?"]
 )
