@@ -18,8 +18,8 @@ __all__ = ["holds_value", "value_of"]
 _UNDER, _SIGNED, _TALLER = 3.0, 8.0, 1.15
 #: A value over its label is so near, or so exactly above its beginning.
 _CLOSE, _LEFT = 0.5, 0.6
-#: A value is so much closer to the label over it than to the next one.
-_APART = 1.3
+#: A value is so much closer to the label over it than to the next one; one over its label, to that one.
+_APART, _NEARER = 1.3, 0.6
 
 
 def value_of(
@@ -31,6 +31,9 @@ def value_of(
         return None, None
     beside = rows[number][at + 1 : at + 2]
     under = _under(rows, label)
+    over = _over(rows, label) if beside or at else None
+    if over is not None and _values_over(rows[over.row], rows[number]) and _nearer(over, label, under):
+        return over, None
     alone = not beside and under is not None and len(rows[under.row]) > 1 and under is rows[under.row][0]
     if under is not None and (under.prose or alone or _labelled(under) or _alike(label, under)):
         under = None  # the label is a heading, or one of a list (E8, E9), or that one has a label of its own
@@ -105,6 +108,12 @@ def _values_over(values: Sequence[Cell], labels: Sequence[Cell]) -> bool:
     """Whether one row holds the values of the labels below it."""
     paired = len(values) == len(labels) > 1 and any(cell.figures for cell in values)
     return paired and not any(cell.figures for cell in labels)
+
+
+def _nearer(over: Cell, label: Cell, under: Cell | None) -> bool:
+    if under is None:
+        return True
+    return label.box.top - over.box.bottom < _NEARER * (under.box.top - label.box.bottom)
 
 
 def _stacked(rows: Sequence[Sequence[Cell]], label: Cell, right: Cell, under: Cell, query: str) -> bool:

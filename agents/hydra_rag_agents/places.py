@@ -27,6 +27,8 @@ __all__ = ["WordSupport", "text_places", "word_support"]
 
 #: In line heights: what parts two rows of a table. Text so much taller than the page's other is a heading.
 _ROWS, _TALL = 2.5, 1.3
+#: Words of a line of text beside other text.
+_TEXT = 6
 #: So much more space than between its rows ends a table.
 _WIDER = 2.0
 #: What the query's words are worth where they stand.
@@ -129,8 +131,16 @@ def _support(
     """(cell, what speaks for it, how much it counts, whether it is part of the place)."""
     headings: list[Cell] = []
     for number, row in enumerate(rows):
+        following = rows[number + 1] if number + 1 < len(rows) else ()
+        continued = list(_continued(row, following)) if row and following else []
+        for before, after in continued:  # a sentence goes on in the next line
+            yield before, after, _SENTENCE, True
+            yield after, before, _SENTENCE, True
+        going_on = {id(before) for before, _ in continued}
         for at, cell in enumerate(row):
-            if cell.told:
+            if cell.told and id(cell) in going_on and len(row) > 1:  # no label
+                yield cell, cell, _fit(cell, asked) * _SENTENCE, False
+            elif cell.told:
                 value, other = value_of(rows, number, at, query)
                 fit = _fit(cell, asked)
                 yield cell, cell, fit * (_SENTENCE if cell.prose or value else _LABEL), False
@@ -140,16 +150,12 @@ def _support(
                     yield other, cell, _OTHER, False
                 for under in _listed(rows, number):
                     yield under, cell, _HEADING, False
-                yield from _in_table(rows, number, at, query)
+                stacked = value is not None and value.row != number
+                yield from _in_table(rows, number, at, query, beside=not stacked)
             for heading in headings:
                 yield cell, heading, _HEADING, False
         tall = [c for c in row if c.height >= _TALL * usual or CAPTION.match(c.text)]
         headings += [cell for cell in tall if cell.told]
-        if number and row and rows[number - 1]:  # a sentence goes on in the next line
-            before, after = rows[number - 1][-1], row[0]
-            if before.text[-1:] not in ".!?:" and _continues(rows[number - 1], before, after):
-                yield before, after, _SENTENCE, True
-                yield after, before, _SENTENCE, True
 
 
 def _fit(label: Cell, asked: set[str]) -> float:
@@ -172,22 +178,48 @@ def _listed(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[Cell]:
         yield from row
 
 
-def _continues(row: Sequence[Cell], before: Cell, after: Cell) -> bool:
-    """Whether the sentence ``before``, the last of ``row``, goes on with ``after`` in the next one."""
+def _continued(row: Sequence[Cell], following: Sequence[Cell]) -> Iterator[tuple[Cell, Cell]]:
+    """(the last sentence of a column of text in ``row``, what it goes on with in the ``following`` row)."""
+    starts = [
+        (at, after)
+        for at, cell in enumerate(row)
+        for after in following[1:]
+        if at and abs(cell.box.left - after.box.left) <= after.height
+    ]
+    parts = [(0, following[0]), *starts]
+    for number, (at, after) in enumerate(parts):
+        part = row[at : parts[number + 1][0]] if number + 1 < len(parts) else row[at:]
+        if not part or part[-1].text[-1:] in ".!?:":
+            continue
+        if _flows(part, after) if number else _continues(part, after):
+            yield part[-1], after
+
+
+def _continues(row: Sequence[Cell], after: Cell) -> bool:
+    """Whether the last sentence of ``row`` goes on with ``after`` in the next one."""
+    before = row[-1]
     lines_up = any(abs(cell.box.left - after.box.left) <= 2 * after.height for cell in row)
     short = len(row) > 1 and any(cell.text[-1:] in ".!?" for cell in row)  # sentences, of a text
     flows = row[0].prose or before.prose or short
     return lines_up and flows and after.box.top - before.box.bottom < after.height
 
 
+def _flows(part: Sequence[Cell], after: Cell) -> bool:
+    """Whether cells beside other ones are text rather than those of a table."""
+    words = sum(len(cell.words) for cell in part)
+    text = any(cell.prose for cell in part) or (words >= _TEXT and len(part) > 1)
+    return text and after.box.top - part[-1].box.bottom < after.height
+
+
 def _in_table(
-    rows: Sequence[Sequence[Cell]], number: int, at: int, query: str
+    rows: Sequence[Sequence[Cell]], number: int, at: int, query: str, *, beside: bool
 ) -> Iterator[tuple[Cell, Cell, float, bool]]:
-    """What a cell speaks for in its table: the cells after it in its row, those under it in its column."""
+    """What a cell speaks for in its table: the cells after it in its row (``beside``: unless its value stands
+    in another row), those under it in its column."""
     head, row = rows[number][at], rows[number]
     if len(row) < 2:
         return
-    for step, cell in enumerate(row[at + 1 :]):
+    for step, cell in enumerate(row[at + 1 :] if beside else ()):
         if not cell.prose and not cell.told & head.told and _above(rows, cell) is not None:
             yield cell, head, _TABLE, not step
     names = not at and any(cell.figures for cell in row)

@@ -117,6 +117,12 @@ material, made of
 remedy, helps, fix, solution, should be done, corrective action
 issued, issued by, issuer
 """
+#: The measure says already what "how large" is about.
+_DEGREE = re.compile(
+    r"\bhow \w+ (?:is|was|are|were) the (?=(?:diameter|width|height|depth|length|weight|temperature|pressure"
+    r"|voltage|power|speed|rate|area|size|volume|capacity|price|cost|fee|total|tax|discount)\b)",
+    re.IGNORECASE,
+)
 _WORDS = re.compile(r"\w+")
 _SHARE = re.compile(r"\s*\(?\d+ ?%\)?$")  # "VAT 19%"
 _NUMBER = re.compile(r"\b(\w+) number\b", re.IGNORECASE)
@@ -131,7 +137,10 @@ def in_page_words(question: str, words: Sequence[Word]) -> str:
         return question
     for pattern in (_NUMBER, _NUMBER_OF):
         question = pattern.sub(lambda match: _numbered(match, lines), question)
-    out, at = [], 0
+    degree = _DEGREE.search(question)
+    out, at = [], degree.end() if degree else 0
+    if degree:
+        out.append(question[:at])
     for start, end, phrase in _expressions(question):
         if start >= at and not _says(lines, phrase) and (other := _other(lines, phrase)):
             out += [question[at:start], other]
