@@ -106,7 +106,8 @@ def _over(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
 
 def _values_over(values: Sequence[Cell], labels: Sequence[Cell]) -> bool:
     """Whether one row holds the values of the labels below it."""
-    paired = len(values) == len(labels) > 1 and any(cell.figures for cell in values)
+    figures = sum(cell.figures for cell in values)
+    paired = len(values) == len(labels) > 1 and 2 * figures > len(values)
     return paired and not any(cell.figures for cell in labels)
 
 

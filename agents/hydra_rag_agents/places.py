@@ -150,8 +150,7 @@ def _support(
                     yield other, cell, _OTHER, False
                 for under in _listed(rows, number):
                     yield under, cell, _HEADING, False
-                stacked = value is not None and value.row != number
-                yield from _in_table(rows, number, at, query, beside=not stacked)
+                yield from _in_table(rows, number, at, query)
             for heading in headings:
                 yield cell, heading, _HEADING, False
         tall = [c for c in row if c.height >= _TALL * usual or CAPTION.match(c.text)]
@@ -212,14 +211,13 @@ def _flows(part: Sequence[Cell], after: Cell) -> bool:
 
 
 def _in_table(
-    rows: Sequence[Sequence[Cell]], number: int, at: int, query: str, *, beside: bool
+    rows: Sequence[Sequence[Cell]], number: int, at: int, query: str
 ) -> Iterator[tuple[Cell, Cell, float, bool]]:
-    """What a cell speaks for in its table: the cells after it in its row (``beside``: unless its value stands
-    in another row), those under it in its column."""
+    """What a cell speaks for in its table: the cells after it in its row, those under it in its column."""
     head, row = rows[number][at], rows[number]
     if len(row) < 2:
         return
-    for step, cell in enumerate(row[at + 1 :] if beside else ()):
+    for step, cell in enumerate(row[at + 1 :]):
         if not cell.prose and not cell.told & head.told and _above(rows, cell) is not None:
             yield cell, head, _TABLE, not step
     names = not at and any(cell.figures for cell in row)
