@@ -12,12 +12,15 @@ class SessionList extends HTMLElement {
   #sessions = [];
   #all = false;
   #older = false;
+  #late = false;
 
   connectedCallback() {
     this.list = el("div");
     this.append(
       el("button", { type: "button", class: "button new-talk", onclick: () => emit("new-talk") }, icon("plus"), "New conversation"),
       el("div", { class: "rail-head" }, el("h2", { text: "Conversations" })), this.list);
+    // A menu that has closed is removed by then.
+    this.list.addEventListener("toggle", () => setTimeout(() => { if (this.#late) this.#draw(); }), true);
     on("sessions-changed", () => this.load());
     on("session-open", (id) => { this.#current = id; this.#draw(); });
   }
@@ -47,6 +50,9 @@ class SessionList extends HTMLElement {
   }
 
   #draw() {
+    // Nobody's menu or name is taken away under their hands; what is new is shown afterwards.
+    this.#late = this.list.querySelector(".menu, .row > input") !== null;
+    if (this.#late) return;
     if (!this.#sessions.length) {
       this.list.replaceChildren(el("p", { class: "rail-empty", text: "What you ask is kept here." }));
       return;
@@ -104,6 +110,7 @@ class SessionList extends HTMLElement {
           toast(error.message, true);
         }
       }
+      input.remove();
       this.#draw();
     };
     input.addEventListener("keydown", (event) => {
