@@ -104,7 +104,9 @@ class SessionList extends HTMLElement {
       if (keep && title && title !== session.title) {
         try {
           await api.renameSession(session.session_id, title);
-          session.title = title;
+          for (const known of this.#sessions) {  // perhaps loaded anew meanwhile
+            if (known.session_id === session.session_id) known.title = title;
+          }
           emit("session-renamed", { session_id: session.session_id, title });
         } catch (error) {
           toast(error.message, true);
