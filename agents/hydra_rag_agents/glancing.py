@@ -45,9 +45,10 @@ def glance(
     (:mod:`hydra_rag_agents.spelling`)."""
     profile = reader.profile
     turn = Turn(question, AskSettings())
+    asked = question
     if profile.style == "nano" and words:
         turn = reworded(turn, words)
-    asked = in_letter_words(turn.asked, words)
+        asked = in_letter_words(turn.asked, words)
     text = choose_lines(words, asked, profile.text_chars) if words else ""
     prompt = glance_prompt(profile, turn, [(name, text)])
     lines = evidence_lines(profile, [words], asked)

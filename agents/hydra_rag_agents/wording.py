@@ -102,7 +102,7 @@ venue, location, room, meeting room
 author, writer, written by, prepared by
 subject, topic, re, regarding, concerning
 reference, reference number, ref, ref no, reference no
-customer number, customer no, customer id, client number, client no, client id, account number, account no
+customer number, customer no, customer id, client number, client no, client id
 account number, account no
 membership number, member number, member no, card number
 team size, headcount, crew
