@@ -104,7 +104,9 @@ def _sentences(words: tuple[Word, ...]) -> Iterator[tuple[Word, ...]]:
     start = 0
     for end, word in enumerate(words, start=1):
         begins = end < len(words) and words[end].text in _BEGINNINGS  # after "Ltd.", "5 m." or "No."
+        goes_on = end < len(words) and words[end].text[0].islower()  # after "S.A." or "approx."
         ends = len(words) >= _PROSE and word.text[-1:] in ".!?" and (len(word.text) > 3 or begins)
+        ends = ends and not goes_on
         if ends or end == len(words):
             yield words[start:end]
             start = end

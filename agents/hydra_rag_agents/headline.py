@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from statistics import median
 
 from hydra_rag_agents.cells import Cell
@@ -16,15 +16,19 @@ ABOUT_PAGE = _TITLES | frozenset(
     "page document sheet slide scan picture image chart graph diagram plot figure table list text value "
     "stat mention shown show print written nam call take place happen occur held stand".split()
 )
+#: "What kind of document is this?": the headline says it.
+_KIND = frozenset(("kind", "document"))
 #: A headline is at least so much taller than the page's other text, and stands in the upper part of it.
 _TALLER, _UPPER = 1.15, 0.6
 #: It has at least so many letters, seldom figures (those are large values), and rather stands higher up.
 _LETTERS, _FIGURES, _LOWER = 3, 0.6, 0.5
 
 
-def asks_headline(asked: Collection[str], seen: Collection[str]) -> bool:
+def asks_headline(asked: Set[str], seen: Collection[str]) -> bool:
     """Whether a question with these content words asks for the page's title. ``seen``: those that the page
     says itself ("Title:" is a label, and its value is meant)."""
+    if _KIND <= asked:
+        return "kind" not in seen and ABOUT_PAGE.issuperset(asked - _KIND)
     return not _TITLES.isdisjoint(asked) and _TITLES.isdisjoint(seen) and ABOUT_PAGE.issuperset(asked)
 
 

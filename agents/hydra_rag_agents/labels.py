@@ -20,6 +20,8 @@ _UNDER, _SIGNED, _TALLER = 3.0, 8.0, 1.15
 _CLOSE, _LEFT = 0.5, 0.6
 #: A value is so much closer to the label over it than to the next one; one over its label, to that one.
 _APART, _NEARER = 1.3, 0.6
+#: Labels with figures of one form in one row that are a series.
+_SERIES = 3
 
 
 def value_of(
@@ -29,7 +31,7 @@ def value_of(
     label = rows[number][at]
     if label.prose or ": " in label.text or holds_value(label, query):
         return None, None
-    beside = rows[number][at + 1 : at + 2]
+    beside = [] if _in_series(rows[number], label) else rows[number][at + 1 : at + 2]
     under = _under(rows, label)
     over = _over(rows, label) if beside or at else None
     if over is not None and _values_over(rows[over.row], rows[number]) and _nearer(over, label, under):
@@ -73,6 +75,11 @@ def _labelled(cell: Cell) -> bool:
 def _alike(one: Cell, other: Cell) -> bool:
     """Whether two cells with figures have the same form (E8 and E9, two dates)."""
     return one.figures and _form(one.text) == _form(other.text)
+
+
+def _in_series(row: Sequence[Cell], label: Cell) -> bool:
+    """Whether a label is one of a row of its like: the years or quarters under the bars of a chart."""
+    return label.figures and sum(_alike(label, cell) for cell in row) >= _SERIES
 
 
 def _form(text: str) -> str:

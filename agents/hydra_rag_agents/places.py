@@ -31,6 +31,8 @@ _ROWS, _TALL = 2.5, 1.3
 _TEXT = 6
 #: So much more space than between its rows ends a table.
 _WIDER = 2.0
+#: A table's row has at least so many cells under those of its head.
+_SHARED = 2
 #: What the query's words are worth where they stand.
 _LABEL, _SENTENCE, _TABLE, _HEADING, _OTHER = 1.0, 0.9, 0.9, 0.6, 0.4
 #: What is left of the worth of a cell that says nothing but the query, is what forms print as a label, or has
@@ -223,6 +225,8 @@ def _in_table(
     names = not at and any(cell.figures for cell in row)
     if holds_value(head, query) or ((head.figures or names) and _above(rows, head) is not None):
         return  # a value, or the name of a row
+    if _is_form(rows, number):
+        return
     bottom, usual = head.box.bottom, 0
     for step, line in enumerate(rows[number + 1 :]):
         under = [cell for cell in line if head.over(cell)]
@@ -231,12 +235,30 @@ def _in_table(
         loose = len(line) == 1 and not any(":" in cell.text for cell in under)  # nor is it one of this card
         if not under or loose or any(cell.prose for cell in under):
             return
+        if len(line) > 1 and sum(any(other.over(cell) for other in row) for cell in line) < _SHARED:
+            return  # other columns: another table, or a form
         gap = under[0].box.top - bottom
         if gap > _ROWS * under[0].height or (step and gap > max(_WIDER * usual, 0.5 * head.height)):
             return
         bottom, usual = under[0].box.bottom, max(usual, gap)
         for cell in under:
             yield cell, head, _TABLE, not step
+
+
+def _is_form(rows: Sequence[Sequence[Cell]], number: int) -> bool:
+    """Whether a row of two is one of a list of labels with their values: these are figures and words."""
+    block, usual = [rows[number]], 0
+    for row in rows[number + 1 :]:
+        before, first = block[-1][0], row[0]
+        gap = first.box.top - before.box.bottom
+        apart = gap > max(_WIDER * usual, 0.75 * first.height) if usual else gap > _ROWS * first.height
+        ragged = abs(first.box.left - before.box.left) > first.height
+        if len(row) != 2 or apart or ragged or any(cell.prose for cell in row):
+            break
+        block.append(row)
+        usual = max(usual, gap)
+    figures = {row[1].figures for row in block[1:]}
+    return len(rows[number]) == 2 and len(figures) > 1 and not any(row[0].figures for row in block)
 
 
 def _above(rows: Sequence[Sequence[Cell]], cell: Cell) -> Cell | None:

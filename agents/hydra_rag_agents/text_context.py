@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"\w+", re.UNICODE)
 _FUNCTION_WORDS = (
     "a an and are as at be by did do does for from give has have how in is it its many much of on or "
     "please say show tell than that the their there these this to was were what when where which who "
-    "whom whose why will with you your should can could must shall would been being"
+    "whom whose why will with you your should can could must shall would been being find me us"
 )
 _STOP = frozenset(_FUNCTION_WORDS.split())
 #: Shorter words with a letter wrong are other words.
