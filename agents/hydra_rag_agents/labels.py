@@ -22,6 +22,8 @@ _CLOSE, _LEFT = 0.5, 0.6
 _APART, _NEARER = 1.3, 0.6
 #: Labels with figures of one form in one row that are a series.
 _SERIES = 3
+#: A quarter or a year, where only two of them stand in a row.
+_NAMED = re.compile(r"[A-Z]\w?\d|(?:19|20)\d\d$")
 
 
 def value_of(
@@ -31,7 +33,9 @@ def value_of(
     label = rows[number][at]
     if label.prose or ": " in label.text or holds_value(label, query):
         return None, None
-    beside = [] if _in_series(rows[number], label) else rows[number][at + 1 : at + 2]
+    beside = rows[number][at + 1 : at + 2]
+    if _in_series(rows[number], label):  # beside it stands the next label
+        return _over(rows, label) or _under(rows, label), None
     under = _under(rows, label)
     over = _over(rows, label) if beside or at else None
     if over is not None and _values_over(rows[over.row], rows[number]) and _nearer(over, label, under):
@@ -79,7 +83,9 @@ def _alike(one: Cell, other: Cell) -> bool:
 
 def _in_series(row: Sequence[Cell], label: Cell) -> bool:
     """Whether a label is one of a row of its like: the years or quarters under the bars of a chart."""
-    return label.figures and sum(_alike(label, cell) for cell in row) >= _SERIES
+    form = re.sub(r"\d", "0", label.text)
+    same = sum(re.sub(r"\d", "0", cell.text) == form for cell in row)
+    return label.figures and (same >= _SERIES or (same == len(row) == 2 and _NAMED.match(label.text) is not None))
 
 
 def _form(text: str) -> str:
@@ -107,7 +113,8 @@ def _over(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
                 left = close and abs(cell.box.left - label.box.left) <= _LEFT * label.height
                 below = left or (middles <= label.height and (close or len(rows[label.row]) > 1))
                 value = cell.figures or _values_over(row, rows[label.row])
-                return cell if value and below and not _alike(label, cell) and not _labelled(cell) else None
+                same = _alike(label, cell) and not _in_series(rows[label.row], label)
+                return cell if value and below and not same and not _labelled(cell) else None
     return None
 
 
