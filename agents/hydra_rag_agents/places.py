@@ -29,8 +29,8 @@ __all__ = ["WordSupport", "text_places", "word_support"]
 _ROWS, _TALL = 2.5, 1.3
 #: Words of a line of text beside other text.
 _TEXT = 6
-#: So much more space than between its rows ends a table.
-_WIDER = 2.0
+#: So much more space than between its rows ends a table, or a list, where it is more than this of a line.
+_WIDER, _CLOSE = 2.0, 0.75
 #: A table's row has at least so many cells under those of its head.
 _SHARED = 2
 #: What the query's words are worth where they stand.
@@ -247,18 +247,37 @@ def _in_table(
 
 def _is_form(rows: Sequence[Sequence[Cell]], number: int) -> bool:
     """Whether a row of two is one of a list of labels with their values: these are figures and words."""
-    block, usual = [rows[number]], 0
-    for row in rows[number + 1 :]:
-        before, first = block[-1][0], row[0]
-        gap = first.box.top - before.box.bottom
-        apart = gap > max(_WIDER * usual, 0.75 * first.height) if usual else gap > _ROWS * first.height
-        ragged = abs(first.box.left - before.box.left) > first.height
-        if len(row) != 2 or apart or ragged or any(cell.prose for cell in row):
+    if len(rows[number]) != 2:
+        return False
+    above, below = _pairs(rows, number, -1), _pairs(rows, number, 1)
+    block = [*reversed(above), rows[number], *below]
+    return len({row[1].figures for row in block[1:]}) > 1 and not any(row[0].figures for row in block)
+
+
+def _pairs(rows: Sequence[Sequence[Cell]], number: int, step: int) -> list[Sequence[Cell]]:
+    """The rows of two that follow row ``number`` (``step`` -1: above it) closely, exactly under each other."""
+    found: list[Sequence[Cell]] = []
+    beside = [_gap(rows, number, way) for way in (-1, 1)]
+    most = max(_WIDER * min(beside), _CLOSE * rows[number][0].height)
+    at = number
+    while (gap := _gap(rows, at, step)) <= most and gap < math.inf:
+        at += step
+        first, last = rows[at][0], rows[at - step][0]
+        if len(rows[at]) != 2 or any(cell.prose for cell in rows[at]):
             break
-        block.append(row)
-        usual = max(usual, gap)
-    figures = {row[1].figures for row in block[1:]}
-    return len(rows[number]) == 2 and len(figures) > 1 and not any(row[0].figures for row in block)
+        if abs(first.box.left - last.box.left) > first.height:
+            break
+        found.append(rows[at])
+    return found
+
+
+def _gap(rows: Sequence[Sequence[Cell]], number: int, step: int) -> float:
+    """Pixels between row ``number`` and the next one (``step`` -1: the one above)."""
+    if not 0 <= number + step < len(rows):
+        return math.inf
+    one, other = rows[number][0].box, rows[number + step][0].box
+    gap = max(one.top, other.top) - min(one.bottom, other.bottom)
+    return gap if gap <= _ROWS * rows[number][0].height else math.inf
 
 
 def _above(rows: Sequence[Sequence[Cell]], cell: Cell) -> Cell | None:
