@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import NamedTuple
 
 from hydra_rag.lines import group_lines
 from hydra_rag.values import Word
@@ -24,7 +25,7 @@ carrier, haulier, forwarder, courier, shipping company, transport company, freig
 sender, shipper, consignor, dispatcher, sent by, shipped by
 recipient, consignee, receiver, addressee, receives, ship to, deliver to, delivered to
 packages, parcels, pieces, cartons, boxes, items
-heavy, weight, mass
+heavy, weigh, weight, mass
 large, big, size, area, space
 living area, living space, floor area, floor space, usable area
 wide, width
@@ -38,13 +39,14 @@ shipping, delivery cost, shipping cost, delivery charge, delivery fee, postage, 
 total, sum, grand total, amount due, total due, balance due, total amount
 tax, vat, sales tax, gst
 discount, rebate, reduction
-phone, telephone, tel, mobile, phone number, telephone number
+phone, telephone, tel, mobile, phone number, telephone number, extension
 email, e-mail, mail, email address, e-mail address
 website, web, url, homepage
 postcode, postal code, zip code, zip
 city, town, municipality
-customer, client, buyer, purchaser, bill to, billed to, sold to
-vendor, supplier, seller, dealer, manufacturer
+customer, client, buyer, purchaser, bill to, billed to, sold to, invoice recipient, invoice to, to
+addressed to, to, bill to, billed to, invoice recipient, recipient
+vendor, supplier, seller, dealer
 manufacturer, maker, producer, made by
 employee, staff member, worker, colleague
 staff id, employee id, personnel number, employee number, staff number
@@ -86,7 +88,17 @@ invoice number, invoice no, inv no, bill number
 voltage, input voltage, supply voltage
 power, wattage, rated power
 temperature, temp
-volume, capacity
+pulse, heart rate
+flow rate, throughput
+model, type
+flat, apartment, property
+specimen, sample
+insurance, insurer, insurance company
+paint, colour, color
+finish, colour, color
+guest, guest name, reserved for, booked for
+destination, place of delivery, port of discharge
+volume, capacity, cubage, cubic content
 warranty, guarantee
 revenue, sales, turnover
 profit, earnings
@@ -98,7 +110,7 @@ quarter 4, fourth quarter, q4
 decline, decrease, fall, drop
 inhabitants, population, residents
 founded, established, foundation
-venue, location, room, meeting room
+venue, location, place, room
 author, writer, written by, prepared by
 subject, topic, re, regarding, concerning
 reference, reference number, ref, ref no, reference no
@@ -112,7 +124,7 @@ first name, given name, forename
 last name, surname, family name
 version, revision, rev, edition, firmware, release
 dimensions, size, outer size, measurements, height x width x depth, length x width x height
-delivery date, date of delivery, ship date, shipping date, shipped, delivered
+delivery date, date of delivery, ship date, shipping date, shipped, delivered, dispatched, dispatch date
 material, made of
 remedy, helps, fix, solution, should be done, corrective action
 issued, issued by, issuer
@@ -124,28 +136,62 @@ _DEGREE = re.compile(
     re.IGNORECASE,
 )
 _WORDS = re.compile(r"\w+")
+#: In line heights: what parts the cells of a line; words of a label at most.
+_CELL, _LABEL = 1.5, 4
 _SHARE = re.compile(r"\s*\(?\d+ ?%\)?$")  # "VAT 19%"
 _NUMBER = re.compile(r"\b(\w+) number\b", re.IGNORECASE)
+_KIND_OF = re.compile(r"\b(?:kind|type|sort) of (\w+)\b", re.IGNORECASE)
 _NUMBER_OF = re.compile(r"\bnumber of (?:the |this )?(\w+)\b", re.IGNORECASE)
 
 
 def in_page_words(question: str, words: Sequence[Word]) -> str:
     """``question`` with every expression that the page (``words``) does not use replaced by one of the same
-    meaning that it does use; unchanged where there is none."""
-    lines = [content_tokens(line.text) for line in group_lines(words)]
-    if not lines:
+    meaning that it does use, rather as a label than within a text; unchanged where there is none."""
+    page = _Page.of(words)
+    if not page.lines:
         return question
-    for pattern in (_NUMBER, _NUMBER_OF):
-        question = pattern.sub(lambda match: _numbered(match, lines), question)
-    degree = _DEGREE.search(question)
+    whole, degree = tuple(content_tokens(question)), _DEGREE.search(question)
     out, at = [], degree.end() if degree else 0
     if degree:
         out.append(question[:at])
     for start, end, phrase in _expressions(question):
-        if start >= at and not _says(lines, phrase) and (other := _other(lines, phrase)):
+        if start >= at and (other := page.other(phrase, alone=phrase == whole)):
             out += [question[at:start], other]
             at = end
-    return "".join([*out, question[at:]])
+    question = "".join([*out, question[at:]])
+    for pattern in (_NUMBER, _NUMBER_OF):
+        question = pattern.sub(lambda match: _numbered(match, page.lines), question)
+    return _KIND_OF.sub(lambda match: _typed(match, page.lines), question)
+
+
+class _Page(NamedTuple):
+    """``lines``: the tokens of each line; ``labels``: those of cells that may be labels."""
+
+    lines: list[tuple[str, ...]]
+    labels: frozenset[tuple[str, ...]]
+
+    @classmethod
+    def of(cls, words: Sequence[Word]) -> _Page:
+        lines = [tuple(content_tokens(line.text)) for line in group_lines(words)]
+        cells = (line.text for line in group_lines(words, max_gap=_CELL))
+        labels = (cell.partition(":")[0] if ":" in cell else cell for cell in cells)
+        return cls(lines, frozenset(_usual(content_tokens(t)) for t in labels if len(t.split()) <= _LABEL))
+
+    def other(self, phrase: tuple[str, ...], *, alone: bool) -> str | None:
+        """What the page says instead, as it is spelt in the table of meanings; ``None`` where it says
+        ``phrase`` itself. ``alone``: nothing else is asked for, so a label that says more is not meant."""
+        if _usual(phrase) in self.labels:
+            return None
+        others = _meanings()[phrase]
+        label = next((text for other, text in others if _usual(other) in self.labels), None)
+        saying = [line for line in self.lines if said(phrase, line) == set(phrase)]
+        if saying and not (alone and label and all(self._in_label(line, phrase) for line in saying)):
+            return None
+        return label or next((t for o, t in others if any(_within(line, o) for line in self.lines)), None)
+
+    def _in_label(self, line: tuple[str, ...], phrase: tuple[str, ...]) -> bool:
+        """Whether a line says it in a label that says more: the customer's number, for the customer."""
+        return any(set(phrase) < set(label) and set(label) <= set(_usual(line)) for label in self.labels)
 
 
 def _numbered(match: re.Match[str], lines: Sequence[Sequence[str]]) -> str:
@@ -155,6 +201,15 @@ def _numbered(match: re.Match[str], lines: Sequence[Sequence[str]]) -> str:
         for short in ("no", "nr"):
             if any(_within(line, (*thing, short)) for line in lines):
                 return f"{match[1]} {short}"
+    return match[0]
+
+
+def _typed(match: re.Match[str], lines: Sequence[Sequence[str]]) -> str:
+    """A kind of something as a label says it: "kind of heating" for "Heating type"."""
+    thing = content_tokens(match[1])
+    for kind in ("type", "kind", "class"):
+        if any(_within(line, (*thing, kind)) for line in lines):
+            return f"{match[1]} {kind}"
     return match[0]
 
 
@@ -191,17 +246,9 @@ def _content(word: str) -> list[str]:
     return found[:-1]
 
 
-def _says(lines: Sequence[Sequence[str]], phrase: tuple[str, ...]) -> bool:
-    """Whether one line of the page says every word of it."""
-    return any(said(phrase, line) == set(phrase) for line in lines)
-
-
-def _other(lines: Sequence[Sequence[str]], phrase: tuple[str, ...]) -> str | None:
-    """What the page says instead, as it is spelt in the table of meanings."""
-    for other, text in _meanings()[phrase]:
-        if any(_within(line, other) for line in lines):
-            return text
-    return None
+def _usual(phrase: Sequence[str]) -> tuple[str, ...]:
+    """``phrase`` with "number" for its abbreviations."""
+    return tuple("number" if token in ("no", "nr") else token for token in phrase)
 
 
 def _within(line: Sequence[str], phrase: tuple[str, ...]) -> bool:
