@@ -132,15 +132,15 @@ def _support(
 ) -> Iterator[tuple[Cell, Cell, float, bool]]:
     """(cell, what speaks for it, how much it counts, whether it is part of the place)."""
     headings: list[Cell] = []
+    sentences = [pair for number in range(len(rows)) for pair in _continued(rows, number)]
+    for before, after in sentences:  # goes on in the next line
+        yield before, after, _SENTENCE, True
+        yield after, before, _SENTENCE, True
+    inside = {id(before) for before, _ in sentences}
+    inside |= {id(after) for _, after in sentences if after.text[:1].islower()}
     for number, row in enumerate(rows):
-        following = rows[number + 1] if number + 1 < len(rows) else ()
-        continued = list(_continued(row, following)) if row and following else []
-        for before, after in continued:  # a sentence goes on in the next line
-            yield before, after, _SENTENCE, True
-            yield after, before, _SENTENCE, True
-        going_on = {id(before) for before, _ in continued}
         for at, cell in enumerate(row):
-            if cell.told and id(cell) in going_on and len(row) > 1:  # no label
+            if cell.told and id(cell) in inside and len(row) > 1:  # no label
                 yield cell, cell, _fit(cell, asked) * _SENTENCE, False
             elif cell.told:
                 value, other = value_of(rows, number, at, query)
@@ -179,8 +179,13 @@ def _listed(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[Cell]:
         yield from row
 
 
-def _continued(row: Sequence[Cell], following: Sequence[Cell]) -> Iterator[tuple[Cell, Cell]]:
-    """(the last sentence of a column of text in ``row``, what it goes on with in the ``following`` row)."""
+def _continued(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[tuple[Cell, Cell]]:
+    """(the last sentence of a column of text in row ``number``, what it goes on with in the next row of that
+    column). The lines of two columns seldom stand side by side exactly."""
+    row = rows[number]
+    following = next((line for line in rows[number + 1 : number + 3] if _shares(row, line)), None)
+    if not row or not following:
+        return
     starts = [
         (at, after)
         for at, cell in enumerate(row)
@@ -194,6 +199,11 @@ def _continued(row: Sequence[Cell], following: Sequence[Cell]) -> Iterator[tuple
             continue
         if _flows(part, after) if number else _continues(part, after):
             yield part[-1], after
+
+
+def _shares(row: Sequence[Cell], other: Sequence[Cell]) -> bool:
+    """Whether two rows have a column in common."""
+    return any(a.box.left < b.box.right and a.box.right > b.box.left for a in row for b in other)
 
 
 def _continues(row: Sequence[Cell], after: Cell) -> bool:
