@@ -14,7 +14,7 @@ _TITLES = frozenset(("title", "head", "headline"))
 #: sign that the page has no answer: a chart does not say "chart", nor a calendar that things take place.
 ABOUT_PAGE = _TITLES | frozenset(
     "page document sheet slide scan picture image chart graph diagram plot figure table list text value "
-    "stat mention shown show print written nam call take place happen occur held stand".split()
+    "stat mention shown show print write nam call take place happen occur hold stand".split()
 )
 #: "What kind of document is this?": the headline says it.
 _KIND = frozenset(("kind", "document"))

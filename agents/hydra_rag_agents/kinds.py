@@ -30,7 +30,7 @@ _ASKED = (
     ("where", r"\b(?:where|city|town|country|place)\b"),
     ("address", r"\b(?:address|street)\b"),
     ("email", r"e-?mail"),
-    ("phone", r"phone|\bcall\b|\btel"),
+    ("phone", r"phone|\bcall\b|\bdial|\btel"),
     ("how many", r"how many"),
     ("how much", r"how much|\b(?:cost|price|total|amount|fee|budget|sum)\b|\bpay"),
     ("how long", r"how (?:long|often|far|high|wide|deep|old|heavy|fast|large|big|tall)"),

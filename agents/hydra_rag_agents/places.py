@@ -211,7 +211,7 @@ def _continues(row: Sequence[Cell], after: Cell) -> bool:
     before = row[-1]
     lines_up = any(abs(cell.box.left - after.box.left) <= 2 * after.height for cell in row)
     short = len(row) > 1 and any(cell.text[-1:] in ".!?" for cell in row)  # sentences, of a text
-    flows = row[0].prose or before.prose or short
+    flows = row[0].prose or before.prose or short or (after.prose and after.text[0].islower())
     return lines_up and flows and after.box.top - before.box.bottom < after.height
 
 

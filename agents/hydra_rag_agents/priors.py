@@ -25,6 +25,8 @@ _HARDLY, _JOINING = (
     0.4,
     frozenset("and or at by in on to of for from with was were is are be has had".split()),
 )
+#: Words with which a sentence begins before it names a person.
+_OPENING = frozenset("after before during until since while when if as according in on at last next the".split())
 _LEAST_NEAR = 0.25
 #: How likely an answer that has come to a word ends there: the last of a cell or sentence, one before it in
 #: a cell that is a value, one within a sentence.
@@ -76,6 +78,8 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
                 likely *= _HARDLY
             if name and (any(c.isdigit() for c in word.text) or word.text[:1].islower()):
                 likely *= _MISFORMED
+            if name and told.prose and word.text.casefold() in _OPENING:
+                likely *= _HARDLY
             closes = told.ends and not (told.prose and word.text[-1:] not in _STOPS)
             pieces = len(word.text.split())
             until = [_OPEN if told.prose else _GOES_ON] * (pieces - 1)

@@ -24,6 +24,15 @@ _FUNCTION_WORDS = (
     "whom whose why will with you your should can could must shall would been being find me us"
 )
 _STOP = frozenset(_FUNCTION_WORDS.split())
+#: Forms of verbs that no ending tells.
+_IRREGULAR = {
+    "led": "lead", "held": "hold", "built": "build", "sold": "sell", "paid": "pay", "made": "make",
+    "kept": "keep", "took": "take", "taken": "take", "wrote": "write", "written": "write", "sent": "send",
+    "bought": "buy", "found": "find", "met": "meet", "began": "begin", "won": "win", "lent": "lend",
+    "spent": "spend", "left": "leave", "said": "say", "ran": "run", "rose": "rise", "risen": "rise",
+    "fell": "fall", "fallen": "fall", "grew": "grow", "grown": "grow", "came": "come", "went": "go",
+    "drawn": "draw", "drew": "draw", "chosen": "choose", "chose": "choose", "stood": "stand",
+}  # fmt: skip
 #: Shorter words with a letter wrong are other words.
 _LONG = 6
 _LEADER = re.compile(r"[.·…_]+|[.·…_:]{2,}")
@@ -41,6 +50,7 @@ def is_function_word(word: str) -> bool:
 
 
 def _stem(word: str) -> str:
+    word = _IRREGULAR.get(word, word)
     if word.endswith("ies") and len(word) > 5:
         return word[:-3] + "y"
     if word.endswith("ied") and len(word) > 4:

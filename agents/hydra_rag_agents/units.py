@@ -26,6 +26,7 @@ _LEGAL = (
 _BEFORE = re.compile(rf"[(]?(?:{_CURRENCY})\.?")
 _AFTER = re.compile(rf"(?:{_CURRENCY}|{_UNIT})[.,;:)]*")
 _AMOUNT = re.compile(rf"(?<!\w)(?:{_CURRENCY})\.?\s?\d|\d\s?(?:%|(?:{_CURRENCY})(?!\w))")
+_TIMES = frozenset("x X × *".split())
 _FORM = re.compile(rf"(?:{_LEGAL})[.,;:)]*")
 
 
@@ -43,7 +44,14 @@ def ties(words: Sequence[str]) -> list[bool]:
     """Whether each word of a cell belongs to the next one (:func:`torn`). A currency between two figures is
     the second one's: ``2.804 EUR 22.59`` holds two values."""
     pairs = [torn(one, other) for one, other in itertools.pairwise(words)] + [False]
+    for at in range(1, len(words) - 1):  # 30 × 40 × 12 cm
+        if words[at] in _TIMES and _sized(words[at - 1]) and words[at + 1][:1].isdigit():
+            pairs[at - 1] = pairs[at] = True
     return [tied and not later for tied, later in zip(pairs, [*pairs[1:], False], strict=True)][: len(words)]
+
+
+def _sized(word: str) -> bool:
+    return word[:1].isdigit() or _AFTER.fullmatch(word) is not None
 
 
 def is_amount(text: str) -> bool:

@@ -128,6 +128,7 @@ delivery date, date of delivery, ship date, shipping date, shipped, delivered, d
 material, made of
 remedy, helps, fix, solution, should be done, corrective action
 issued, issued by, issuer
+mean, meaning, fault, cause, problem, malfunction, description, error message
 """
 #: The measure says already what "how large" is about.
 _DEGREE = re.compile(
@@ -136,6 +137,8 @@ _DEGREE = re.compile(
     re.IGNORECASE,
 )
 _WORDS = re.compile(r"\w+")
+#: Where a table has a head for what is asked for, these words are not it: "done" is a state there.
+_ASKED_ONLY = frozenset((("done",), ("help",), ("mean",)))
 #: In line heights: what parts the cells of a line; words of a label at most.
 _CELL, _LABEL = 1.5, 4
 _SHARE = re.compile(r"\s*\(?\d+ ?%\)?$")  # "VAT 19%"
@@ -180,10 +183,12 @@ class _Page(NamedTuple):
     def other(self, phrase: tuple[str, ...], *, alone: bool) -> str | None:
         """What the page says instead, as it is spelt in the table of meanings; ``None`` where it says
         ``phrase`` itself. ``alone``: nothing else is asked for, so a label that says more is not meant."""
-        if _usual(phrase) in self.labels:
-            return None
         others = _meanings()[phrase]
         label = next((text for other, text in others if _usual(other) in self.labels), None)
+        if label and phrase in _ASKED_ONLY:
+            return label
+        if _usual(phrase) in self.labels:
+            return None
         saying = [line for line in self.lines if said(phrase, line) == set(phrase)]
         if saying and not (alone and label and all(self._in_label(line, phrase) for line in saying)):
             return None
