@@ -32,8 +32,8 @@ _FRACTION = re.compile(r"\d+(?:[.,]\d+)+")
 _HEADS = {"what to do": ["help", "remedy", "fix", "solution", "done", "action"]}
 #: What a sentence tells that it does not say: to be called is to have a telephone number.
 _IMPLIED = (
-    (re.compile(r"\b(?:call|reach|dial|ring)\b.* \+?\(?\d", re.IGNORECASE), ("phone", "telephone", "number")),
-    (re.compile(r"\b(?:write|mail|sent?|apply|contact)\b.*\w@\w", re.IGNORECASE), ("email", "mail", "address")),
+    (re.compile(r"\b(?:call|reach|dial|ring)\b.* \+?\(?\d", re.IGNORECASE), "phone telephone number"),
+    (re.compile(r"\b(?:write|mail|sent?|apply|contact)\b.*\w@\w", re.IGNORECASE), "email mail address"),
 )
 CAPTION = re.compile(r"(figure|fig\.?|table|chart|diagram)\s+\d", re.IGNORECASE)
 
@@ -120,7 +120,7 @@ def _sentences(words: tuple[Word, ...]) -> Iterator[tuple[Word, ...]]:
 def _cell(words: tuple[Word, ...], row: int, asked: set[str]) -> Cell:
     text = " ".join(word.text for word in words)
     tokens = _HEADS.get(text.casefold()) or content_tokens(_FRACTION.sub("", text))
-    implied = [token for says, found in _IMPLIED if says.search(text) for token in found]
+    implied = [token for says, meant in _IMPLIED if says.search(text) for token in meant.split()]
     told = frozenset(said(asked, [*tokens, *implied]))
     only = bool(CAPTION.match(text)) or all(said({token}, asked) for token in content_tokens(text))
     return Cell(words, row, told, bool(told) and only)

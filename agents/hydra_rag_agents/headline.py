@@ -27,7 +27,7 @@ _LETTERS, _FIGURES, _LOWER = 3, 0.6, 0.5
 def asks_headline(asked: Set[str], seen: Collection[str]) -> bool:
     """Whether a question with these content words asks for the page's title. ``seen``: those that the page
     says itself ("Title:" is a label, and its value is meant)."""
-    if _KIND <= asked:
+    if asked >= _KIND:
         return "kind" not in seen and ABOUT_PAGE.issuperset(asked - _KIND)
     return not _TITLES.isdisjoint(asked) and _TITLES.isdisjoint(seen) and ABOUT_PAGE.issuperset(asked)
 

@@ -85,7 +85,9 @@ def _in_series(row: Sequence[Cell], label: Cell) -> bool:
     """Whether a label is one of a row of its like: the years or quarters under the bars of a chart."""
     form = re.sub(r"\d", "0", label.text)
     same = sum(re.sub(r"\d", "0", cell.text) == form for cell in row)
-    return label.figures and (same >= _SERIES or (same == len(row) == 2 and _NAMED.match(label.text) is not None))
+    return label.figures and (
+        same >= _SERIES or (same == len(row) == 2 and _NAMED.match(label.text) is not None)
+    )
 
 
 def _form(text: str) -> str:

@@ -9,6 +9,7 @@ repeats the query is a label: its value is meant.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from statistics import median
@@ -18,21 +19,24 @@ from hydra_rag.geometry import Box, union
 from hydra_rag.values import Word
 from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.cells import CAPTION, Cell, page_rows
+from hydra_rag_agents.flowing import continued
 from hydra_rag_agents.headline import ABOUT_PAGE, asks_headline, headline
-from hydra_rag_agents.labels import holds_value, value_of
+from hydra_rag_agents.labels import value_of
+from hydra_rag_agents.tables import LIST_GAP, in_table
 from hydra_rag_agents.text_context import content_tokens, said
 from hydra_rag_agents.wording import is_label
 
 __all__ = ["WordSupport", "text_places", "word_support"]
 
-#: In line heights: what parts two rows of a table. Text so much taller than the page's other is a heading.
-_ROWS, _TALL = 2.5, 1.3
-#: Words of a line of text beside other text.
-_TEXT = 6
-#: So much more space than between its rows ends a table, or a list, where it is more than this of a line.
-_WIDER, _CLOSE = 2.0, 0.75
-#: A table's row has at least so many cells under those of its head.
-_SHARED = 2
+#: Text so much taller than the page's other is a heading.
+_TALL = 1.3
+#: What is asked for: "which department", "the weight of". It counts so much more than the rest.
+_ASKED = re.compile(
+    r"\b(?:which|what) (?!is|are|was|were|does|do|did|has|have)(\w+)"
+    r"|\b(?:what|how \w+) (?:is|are|was|were) the (\w+(?: \w+)?) of\b",
+    re.IGNORECASE,
+)
+_ASKED_FOR = 1.2
 #: What the query's words are worth where they stand.
 _LABEL, _SENTENCE, _TABLE, _HEADING, _OTHER = 1.0, 0.9, 0.9, 0.6, 0.4
 #: What is left of the worth of a cell that says nothing but the query, is what forms print as a label, or has
@@ -107,6 +111,8 @@ def _scored(rows: Iterable[list[Cell]], query: str) -> list[tuple[Cell, float, l
     if not seen:
         return []
     worth = {token: math.log(1 + len(rows) / (seen[token] or 0.5)) for token in asked}
+    for noun in _ASKED.findall(query):
+        worth |= {t: _ASKED_FOR * worth[t] for t in content_tokens("".join(noun)) if t in worth}
     worth |= dict.fromkeys((ABOUT_PAGE & asked) - set(seen), 0.0)
     usual = median(cell.height for row in rows for cell in row)
     shares: dict[Cell, dict[str, float]] = {}
@@ -132,7 +138,7 @@ def _support(
 ) -> Iterator[tuple[Cell, Cell, float, bool]]:
     """(cell, what speaks for it, how much it counts, whether it is part of the place)."""
     headings: list[Cell] = []
-    sentences = [pair for number in range(len(rows)) for pair in _continued(rows, number)]
+    sentences = [pair for number in range(len(rows)) for pair in continued(rows, number)]
     for before, after in sentences:  # goes on in the next line
         yield before, after, _SENTENCE, True
         yield after, before, _SENTENCE, True
@@ -152,7 +158,8 @@ def _support(
                     yield other, cell, _OTHER, False
                 for under in _listed(rows, number):
                     yield under, cell, _HEADING, False
-                yield from _in_table(rows, number, at, query)
+                for beside, close in in_table(rows, number, at, query):
+                    yield beside, cell, _TABLE, close
             for heading in headings:
                 yield cell, heading, _HEADING, False
         tall = [c for c in row if c.height >= _TALL * usual or CAPTION.match(c.text)]
@@ -173,127 +180,7 @@ def _listed(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[Cell]:
         return
     bottom = rows[number][0].box.bottom
     for row in rows[number + 1 :]:
-        if len(row) < 2 or row[0].box.top - bottom > _ROWS * row[0].height:
+        if len(row) < 2 or row[0].box.top - bottom > LIST_GAP * row[0].height:
             return
         bottom = max(cell.box.bottom for cell in row)
         yield from row
-
-
-def _continued(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[tuple[Cell, Cell]]:
-    """(the last sentence of a column of text in row ``number``, what it goes on with in the next row of that
-    column). The lines of two columns seldom stand side by side exactly."""
-    row = rows[number]
-    following = next((line for line in rows[number + 1 : number + 3] if _shares(row, line)), None)
-    if not row or not following:
-        return
-    starts = [
-        (at, after)
-        for at, cell in enumerate(row)
-        for after in following[1:]
-        if at and abs(cell.box.left - after.box.left) <= after.height
-    ]
-    parts = [(0, following[0]), *starts]
-    for number, (at, after) in enumerate(parts):
-        part = row[at : parts[number + 1][0]] if number + 1 < len(parts) else row[at:]
-        if not part or part[-1].text[-1:] in ".!?:":
-            continue
-        if _flows(part, after) if number else _continues(part, after):
-            yield part[-1], after
-
-
-def _shares(row: Sequence[Cell], other: Sequence[Cell]) -> bool:
-    """Whether two rows have a column in common."""
-    return any(a.box.left < b.box.right and a.box.right > b.box.left for a in row for b in other)
-
-
-def _continues(row: Sequence[Cell], after: Cell) -> bool:
-    """Whether the last sentence of ``row`` goes on with ``after`` in the next one."""
-    before = row[-1]
-    lines_up = any(abs(cell.box.left - after.box.left) <= 2 * after.height for cell in row)
-    short = len(row) > 1 and any(cell.text[-1:] in ".!?" for cell in row)  # sentences, of a text
-    flows = row[0].prose or before.prose or short or (after.prose and after.text[0].islower())
-    return lines_up and flows and after.box.top - before.box.bottom < after.height
-
-
-def _flows(part: Sequence[Cell], after: Cell) -> bool:
-    """Whether cells beside other ones are text rather than those of a table."""
-    words = sum(len(cell.words) for cell in part)
-    text = any(cell.prose for cell in part) or (words >= _TEXT and len(part) > 1)
-    return text and after.box.top - part[-1].box.bottom < after.height
-
-
-def _in_table(
-    rows: Sequence[Sequence[Cell]], number: int, at: int, query: str
-) -> Iterator[tuple[Cell, Cell, float, bool]]:
-    """What a cell speaks for in its table: the cells after it in its row, those under it in its column."""
-    head, row = rows[number][at], rows[number]
-    if len(row) < 2:
-        return
-    for step, cell in enumerate(row[at + 1 :]):
-        if not cell.prose and not cell.told & head.told and _above(rows, cell) is not None:
-            yield cell, head, _TABLE, not step
-    names = not at and any(cell.figures for cell in row)
-    if holds_value(head, query) or ((head.figures or names) and _above(rows, head) is not None):
-        return  # a value, or the name of a row
-    if _is_form(rows, number):
-        return
-    bottom, usual = head.box.bottom, 0
-    for step, line in enumerate(rows[number + 1 :]):
-        under = [cell for cell in line if head.over(cell)]
-        if not under and len(line) == 1:  # a line of the card beside this one
-            continue
-        loose = len(line) == 1 and not any(":" in cell.text for cell in under)  # nor is it one of this card
-        if not under or loose or any(cell.prose for cell in under):
-            return
-        if len(line) > 1 and sum(any(other.over(cell) for other in row) for cell in line) < _SHARED:
-            return  # other columns: another table, or a form
-        gap = under[0].box.top - bottom
-        if gap > _ROWS * under[0].height or (step and gap > max(_WIDER * usual, 0.5 * head.height)):
-            return
-        bottom, usual = under[0].box.bottom, max(usual, gap)
-        for cell in under:
-            yield cell, head, _TABLE, not step
-
-
-def _is_form(rows: Sequence[Sequence[Cell]], number: int) -> bool:
-    """Whether a row of two is one of a list of labels with their values: these are figures and words."""
-    if len(rows[number]) != 2:
-        return False
-    above, below = _pairs(rows, number, -1), _pairs(rows, number, 1)
-    block = [*reversed(above), rows[number], *below]
-    return len({row[1].figures for row in block[1:]}) > 1 and not any(row[0].figures for row in block)
-
-
-def _pairs(rows: Sequence[Sequence[Cell]], number: int, step: int) -> list[Sequence[Cell]]:
-    """The rows of two that follow row ``number`` (``step`` -1: above it) closely, exactly under each other."""
-    found: list[Sequence[Cell]] = []
-    beside = [_gap(rows, number, way) for way in (-1, 1)]
-    most = max(_WIDER * min(beside), _CLOSE * rows[number][0].height)
-    at = number
-    while (gap := _gap(rows, at, step)) <= most and gap < math.inf:
-        at += step
-        first, last = rows[at][0], rows[at - step][0]
-        if len(rows[at]) != 2 or any(cell.prose for cell in rows[at]):
-            break
-        if abs(first.box.left - last.box.left) > first.height:
-            break
-        found.append(rows[at])
-    return found
-
-
-def _gap(rows: Sequence[Sequence[Cell]], number: int, step: int) -> float:
-    """Pixels between row ``number`` and the next one (``step`` -1: the one above)."""
-    if not 0 <= number + step < len(rows):
-        return math.inf
-    one, other = rows[number][0].box, rows[number + step][0].box
-    gap = max(one.top, other.top) - min(one.bottom, other.bottom)
-    return gap if gap <= _ROWS * rows[number][0].height else math.inf
-
-
-def _above(rows: Sequence[Sequence[Cell]], cell: Cell) -> Cell | None:
-    """The cell over this one in the same table."""
-    line = rows[cell.row - 1] if cell.row else ()
-    for other in line if len(line) > 1 else ():
-        if other.over(cell) and not other.prose and cell.box.top - other.box.bottom <= _ROWS * cell.height:
-            return other
-    return None

@@ -26,7 +26,9 @@ _HARDLY, _JOINING = (
     frozenset("and or at by in on to of for from with was were is are be has had".split()),
 )
 #: Words with which a sentence begins before it names a person.
-_OPENING = frozenset("after before during until since while when if as according in on at last next the".split())
+_OPENING = frozenset(
+    "after before during until since while when if as according in on at last next the".split()
+)
 _LEAST_NEAR = 0.25
 #: How likely an answer that has come to a word ends there: the last of a cell or sentence, one before it in
 #: a cell that is a value, one within a sentence.

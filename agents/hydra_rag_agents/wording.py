@@ -111,6 +111,7 @@ decline, decrease, fall, drop
 inhabitants, population, residents
 founded, established, foundation
 venue, location, place, room
+meeting room, conference room
 author, writer, written by, prepared by
 subject, topic, re, regarding, concerning
 reference, reference number, ref, ref no, reference no

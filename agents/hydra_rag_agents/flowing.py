@@ -1,0 +1,55 @@
+"""Sentences that go on in the next line of their column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from hydra_rag_agents.cells import Cell
+
+__all__ = ["continued"]
+
+#: Words of a line of text beside other text.
+_TEXT = 6
+
+
+def continued(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[tuple[Cell, Cell]]:
+    """(the last sentence of a column of text in row ``number``, what it goes on with in the next row of that
+    column). The lines of two columns seldom stand side by side exactly."""
+    row = rows[number]
+    following = next((line for line in rows[number + 1 : number + 3] if _shares(row, line)), None)
+    if not row or not following:
+        return
+    starts = [
+        (at, after)
+        for at, cell in enumerate(row)
+        for after in following[1:]
+        if at and abs(cell.box.left - after.box.left) <= after.height
+    ]
+    parts = [(0, following[0]), *starts]
+    for number, (at, after) in enumerate(parts):
+        part = row[at : parts[number + 1][0]] if number + 1 < len(parts) else row[at:]
+        if not part or part[-1].text[-1:] in ".!?:":
+            continue
+        if _flows(part, after) if number else _continues(part, after):
+            yield part[-1], after
+
+
+def _shares(row: Sequence[Cell], other: Sequence[Cell]) -> bool:
+    """Whether two rows have a column in common."""
+    return any(a.box.left < b.box.right and a.box.right > b.box.left for a in row for b in other)
+
+
+def _continues(row: Sequence[Cell], after: Cell) -> bool:
+    """Whether the last sentence of ``row`` goes on with ``after`` in the next one."""
+    before = row[-1]
+    lines_up = any(abs(cell.box.left - after.box.left) <= 2 * after.height for cell in row)
+    short = len(row) > 1 and any(cell.text[-1:] in ".!?" for cell in row)  # sentences, of a text
+    flows = row[0].prose or before.prose or short or (after.prose and after.text[0].islower())
+    return lines_up and flows and after.box.top - before.box.bottom < after.height
+
+
+def _flows(part: Sequence[Cell], after: Cell) -> bool:
+    """Whether cells beside other ones are text rather than those of a table."""
+    words = sum(len(cell.words) for cell in part)
+    text = any(cell.prose for cell in part) or (words >= _TEXT and len(part) > 1)
+    return text and after.box.top - part[-1].box.bottom < after.height
