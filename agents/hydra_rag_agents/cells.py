@@ -22,6 +22,8 @@ _GAP = 1.5
 _NEAR, _APART, _ALIGNED = 2.0, 0.7, 0.6
 #: Cells of so many words are prose.
 _PROSE = 6
+#: "Dimensions (W x H x D)" is a label.
+_SIDES = frozenset("w h d l b x".split())
 #: Words that begin a sentence where they follow a full stop.
 _BEGINNINGS = frozenset(
     "The A An It In This These That There They We You Your Our At On As After For If".split()
@@ -55,7 +57,8 @@ class Cell:
 
     @property
     def prose(self) -> bool:
-        return sum(any(c.isalpha() for c in word.text) for word in self.words) >= _PROSE
+        words = (word.text for word in self.words if word.text.strip("()").casefold() not in _SIDES)
+        return sum(any(c.isalpha() for c in word) for word in words) >= _PROSE
 
     @property
     def figures(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.cells import Cell
+from hydra_rag_agents.forms import is_form
 from hydra_rag_agents.letters import is_closing
 from hydra_rag_agents.text_context import content_tokens, is_function_word, said
 from hydra_rag_agents.wording import is_label
@@ -36,6 +37,8 @@ def value_of(
     beside = rows[number][at + 1 : at + 2]
     if _in_series(rows[number], label):  # beside it stands the next label
         return _over(rows, label) or _under(rows, label), None
+    if not at and beside and is_form(rows, number):
+        return beside[0], None
     under = _under(rows, label)
     over = _over(rows, label) if beside or at else None
     if over is not None and _values_over(rows[over.row], rows[number]) and _nearer(over, label, under):

@@ -20,9 +20,10 @@ from hydra_rag.values import Word
 from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.cells import CAPTION, Cell, page_rows
 from hydra_rag_agents.flowing import continued
+from hydra_rag_agents.forms import LIST_GAP
 from hydra_rag_agents.headline import ABOUT_PAGE, asks_headline, headline
 from hydra_rag_agents.labels import value_of
-from hydra_rag_agents.tables import LIST_GAP, in_table
+from hydra_rag_agents.tables import in_table
 from hydra_rag_agents.text_context import content_tokens, said
 from hydra_rag_agents.wording import is_label
 

@@ -118,7 +118,7 @@ reference, reference number, ref, ref no, reference no
 customer number, customer no, customer id, client number, client no, client id
 account number, account no
 membership number, member number, member no, card number
-team size, headcount, crew
+team size, team, headcount, crew
 approved by, reviewer, reviewed by, checked by
 colour, color
 first name, given name, forename
