@@ -122,7 +122,11 @@ def _sentences(words: tuple[Word, ...]) -> Iterator[tuple[Word, ...]]:
 
 def _cell(words: tuple[Word, ...], row: int, asked: set[str]) -> Cell:
     text = " ".join(word.text for word in words)
-    tokens = _HEADS.get(text.casefold()) or content_tokens(_FRACTION.sub("", text))
+    label, colon, value = text.partition(": ")
+    parts = (label, value) if colon else (text,)
+    tokens = _HEADS.get(text.casefold()) or [
+        t for part in parts for t in content_tokens(_FRACTION.sub("", part))
+    ]
     implied = [token for says, meant in _IMPLIED if says.search(text) for token in meant.split()]
     told = frozenset(said(asked, [*tokens, *implied]))
     only = bool(CAPTION.match(text)) or all(said({token}, asked) for token in content_tokens(text))

@@ -41,6 +41,7 @@ _ASKED = (
     ("title", r"title|heading"),
 )
 _COMPANY = re.compile(r"\b(?:gmbh|ltd|llc|ag|sa|inc|plc|co|bv|ab|oy|se|kg|s\.a)\b\.?$", re.IGNORECASE)
+_PARTNERS = re.compile(r"[A-Z][\w'’-]*(?: [A-Z][\w'’-]*)? & [A-Z][\w'’-]*(?: [A-Z][\w'’-]*)?")  # Cole & Sons
 _TOLD_PATTERNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _TOLD]
 _ASKED_PATTERNS = [(kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _ASKED]
 #: A name has at most so many words, a code at most so many.
@@ -61,7 +62,7 @@ def told_kind(text: str) -> str:
     words = text.split()
     if any(c.isdigit() for c in text):
         return "code" if any(c.isupper() for c in text) and len(words) <= _CODE_WORDS else "mixed"
-    if _COMPANY.search(text):
+    if _COMPANY.search(text) or _PARTNERS.fullmatch(text):
         return "company"
     goes_on = any(_COMPANY.search(word) for word in words[:-1])  # "Fenwick AB. The" is no name
     if 1 < len(words) <= _NAME_WORDS and all(word[:1].isupper() for word in words) and not goes_on:

@@ -21,6 +21,8 @@ _UNDER, _SIGNED, _TALLER = 3.0, 8.0, 1.15
 _CLOSE, _LEFT = 0.5, 0.6
 #: A value is so much closer to the label over it than to the next one; one over its label, to that one.
 _APART, _NEARER = 1.3, 0.6
+#: A label and its value.
+_PAIR = 2
 #: Labels with figures of one form in one row that are a series.
 _SERIES = 3
 #: A quarter or a year, where only two of them stand in a row.
@@ -147,6 +149,8 @@ def _stacked(rows: Sequence[Sequence[Cell]], label: Cell, right: Cell, under: Ce
     beside = _under(rows, right)  # labels side by side have their values side by side
     if right.figures or beside is None or beside.row != under.row:
         return False
+    if beside.figures and len(rows[label.row]) > _PAIR:
+        return True
     if under.figures or min(under.height, beside.height) >= _TALLER * max(label.height, right.height):
         return True
     gap = _APART * max(1, under.box.top - label.box.bottom)

@@ -23,6 +23,7 @@ from hydra_rag_agents.flowing import continued
 from hydra_rag_agents.forms import LIST_GAP
 from hydra_rag_agents.headline import ABOUT_PAGE, asks_headline, headline
 from hydra_rag_agents.labels import value_of
+from hydra_rag_agents.letterhead import asks_issuer, letterhead
 from hydra_rag_agents.tables import in_table
 from hydra_rag_agents.text_context import content_tokens, said
 from hydra_rag_agents.wording import is_label
@@ -109,6 +110,8 @@ def _scored(rows: Iterable[list[Cell]], query: str) -> list[tuple[Cell, float, l
     seen = Counter(token for row in rows for token in frozenset().union(*(cell.told for cell in row)))
     if asks_headline(asked, seen):
         return [(cell, 1.0, []) for cell in headline(rows)]
+    if asks_issuer(query) and (head := letterhead(rows)):
+        return [(head, 1.0, [])]
     if not seen:
         return []
     worth = {token: math.log(1 + len(rows) / (seen[token] or 0.5)) for token in asked}

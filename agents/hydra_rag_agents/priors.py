@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from hydra_rag.lines import Line
@@ -29,6 +30,7 @@ _HARDLY, _JOINING = (
 _OPENING = frozenset(
     "after before during until since while when if as according in on at last next the".split()
 )
+_COUNTED = re.compile(r"\bhow many\b", re.IGNORECASE)
 _LEAST_NEAR = 0.25
 #: How likely an answer that has come to a word ends there: the last of a cell or sentence, one before it in
 #: a cell that is a value, one within a sentence.
@@ -56,7 +58,7 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
         near = [nearness(lines, index, (word,), question) for word in line.words]
         most = max([_LEAST_NEAR, *near])
         before, after = (lines[n].words if 0 <= n < len(lines) else () for n in (index - 1, index + 1))
-        tied = _ties(line, support)
+        tied = _ties(line, support, asked if _COUNTED.search(question) else set())
         tied[-1] = support[line.words[-1]].prose and bool(after) and torn(line.words[-1].text, after[0].text)
         cut = support[line.words[0]].prose and bool(before) and torn(before[-1].text, line.words[0].text)
         priors: list[WordPrior] = []
@@ -100,14 +102,18 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
     return found
 
 
-def _ties(line: Line, support: Mapping[Word, WordSupport]) -> list[bool]:
-    """Whether each word belongs to the next one of its cell."""
+def _ties(line: Line, support: Mapping[Word, WordSupport], counted: set[str]) -> list[bool]:
+    """Whether each word belongs to the next one of its cell; a figure not to what it counts."""
     cells: list[list[str]] = [[]]
     for word in line.words:
         cells[-1].append(word.text)
         if support[word].ends:
             cells.append([])
-    return [tied for cell in cells for tied in ties(cell)]
+    return [
+        tied and not (n + 1 < len(cell) and said(counted, content_tokens(cell[n + 1])))
+        for cell in cells
+        for n, tied in enumerate(ties(cell))
+    ]
 
 
 def _goes_on(word: str, *, prose: bool) -> bool:

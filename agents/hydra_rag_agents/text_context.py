@@ -24,6 +24,7 @@ _FUNCTION_WORDS = (
     "whom whose why will with you your should can could must shall would been being find me us"
 )
 _STOP = frozenset(_FUNCTION_WORDS.split())
+_ASKING = frozenset("a an the is are was were do does did it what who whom which when where how".split())
 #: Forms of verbs that no ending tells.
 _IRREGULAR = {
     "led": "lead", "held": "hold", "built": "build", "sold": "sell", "paid": "pay", "made": "make",
@@ -41,7 +42,8 @@ _LEADER = re.compile(r"[.·…_]+|[.·…_:]{2,}")
 def content_tokens(text: str) -> list[str]:
     """Case-folded words without function words and plural endings; all words when none is left."""
     found = _TOKEN.findall(unicodedata.normalize("NFKC", text).casefold())
-    kept = [word for word in found if word not in _STOP] or found
+    kept = [word for word in found if word not in _STOP]
+    kept = kept or [word for word in found if word not in _ASKING] or found  # "Who is it to?"
     return [_stem(word) for word in kept]
 
 

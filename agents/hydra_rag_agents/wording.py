@@ -44,8 +44,7 @@ email, e-mail, mail, email address, e-mail address
 website, web, url, homepage
 postcode, postal code, zip code, zip
 city, town, municipality
-customer, client, buyer, purchaser, bill to, billed to, sold to, invoice recipient, invoice to, to
-addressed to, to, bill to, billed to, invoice recipient, recipient
+customer, client, buyer, purchaser, bill to, billed to, sold to, invoice recipient, to
 vendor, supplier, seller, dealer
 manufacturer, maker, producer, made by
 employee, staff member, worker, colleague
@@ -138,6 +137,10 @@ _DEGREE = re.compile(
     re.IGNORECASE,
 )
 _WORDS = re.compile(r"\w+")
+_BILL = r"(?:the |this )?(?:invoice|bill|receipt|order|offer|quotation)"
+_MADE = r"(?:addressed|written|made out|issued|sent|for)(?: to)?"
+#: Whose bill it is: forms print a name for that, not a verb.
+_BILLED = re.compile(rf"^\s*(?:(?:to|for) whom|who|whom) (?:is|was) {_BILL} {_MADE}(?=\W*$)", re.IGNORECASE)
 #: Where a table has a head for what is asked for, these words are not it: "done" is a state there.
 _ASKED_ONLY = frozenset((("done",), ("help",), ("mean",)))
 #: In line heights: what parts the cells of a line; words of a label at most.
@@ -154,6 +157,7 @@ def in_page_words(question: str, words: Sequence[Word]) -> str:
     page = _Page.of(words)
     if not page.lines:
         return question
+    question = _BILLED.sub("Who is the customer", question)
     whole, degree = tuple(content_tokens(question)), _DEGREE.search(question)
     out, at = [], degree.end() if degree else 0
     if degree:
