@@ -29,6 +29,8 @@ __all__ = ["Prepared", "answer_places", "begin", "drafted", "evidence_lines", "p
 
 #: Evidence-bound answers may come from so many times the text that the prompt shows.
 _BOUND = 3
+#: So many characters more may come from lines that hold a place as likely as this, beside the likeliest.
+_FAR, _SURE = 300, 0.9
 #: Words that are less likely a part of the answer, beside the likeliest, are left out.
 _LIKELY = 0.02
 #: A character has at most so many bytes.
@@ -176,11 +178,13 @@ def evidence_lines(
     for page in pages:
         words = tidied(page)
         lines = group_lines(words)
-        chosen = relevant_lines(words, question, most)
-        priors = line_priors(lines, chosen, question)
-        for line, likely in zip(chosen, priors, strict=True):
-            boxes = tuple(word.box for word in line.words for _ in word.text.split())
-            found.append(EvidenceLine(line.cells, likely, boxes))
+        chosen, left = set(relevant_lines(words, question, most)), _FAR
+        for line, likely in zip(lines, line_priors(lines, lines, question), strict=True):
+            sure = max(prior.place for prior in likely) >= _SURE  # far from its label, as over a bar's name
+            if line in chosen or (sure and len(line.text) <= left):
+                left -= 0 if line in chosen else len(line.text)
+                boxes = tuple(word.box for word in line.words for _ in word.text.split())
+                found.append(EvidenceLine(line.cells, likely, boxes))
     return tuple(found)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from hydra_rag_agents.cells import Cell
@@ -10,6 +11,9 @@ __all__ = ["continued"]
 
 #: Words of a line of text beside other text.
 _TEXT = 6
+_BULLET = re.compile(r"[^\w\s(\"'“$€£¥+]+ ")
+#: In line heights: how far the text of an item stands from its bullet at least.
+_INDENT = 0.3
 
 
 def continued(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[tuple[Cell, Cell]]:
@@ -42,6 +46,10 @@ def _shares(row: Sequence[Cell], other: Sequence[Cell]) -> bool:
 def _continues(row: Sequence[Cell], after: Cell) -> bool:
     """Whether the last sentence of ``row`` goes on with ``after`` in the next one."""
     before = row[-1]
+    if _BULLET.match(after.text):
+        return False
+    if _BULLET.match(row[0].text) and after.box.left - row[0].box.left < _INDENT * after.height:
+        return False  # an item's further lines stand under its text
     lines_up = any(abs(cell.box.left - after.box.left) <= 2 * after.height for cell in row)
     short = len(row) > 1 and any(cell.text[-1:] in ".!?" for cell in row)  # sentences, of a text
     flows = row[0].prose or before.prose or short or (after.prose and after.text[0].islower())

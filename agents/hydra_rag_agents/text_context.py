@@ -100,12 +100,14 @@ def _slip(one: str, other: str) -> bool:
 
 def tidied(words: Iterable[Word]) -> list[Word]:
     """``words`` without the dotted lines from labels to their values, which a reader cuts in pieces; a colon
-    that stands alone is a part of the word before it."""
+    that stands alone is a part of the word before it, a bracket that opens of the one after it."""
     kept: list[Word] = []
     for line in group_lines([word for word in words if not _LEADER.fullmatch(word.text)]):
         for number, word in enumerate(line.words):
             if number and word.text == ":" and not kept[-1].text.endswith(":"):
                 kept[-1] = Word(kept[-1].text + ":", union([kept[-1].box, word.box]))
+            elif number and kept[-1].text == "(" and word.box.left - kept[-1].box.right < word.box.height:
+                kept[-1] = Word("(" + word.text, union([kept[-1].box, word.box]))
             elif word.text != ":":
                 kept.append(word)
     return kept

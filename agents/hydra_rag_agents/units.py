@@ -17,7 +17,7 @@ _UNIT = (
     r"km/h|m/s|mph|lbs?|oz|ft|in|mi|gal|kcal|kJ|dpi|px|pcs|"
     r"(?:millimet|centimet|met|kilomet|lit)(?:er|re)s?|(?:milli|kilo)?grams?|tons?|tonnes?|percent|degrees|"
     r"(?:second|minute|hour|day|week|month|year|people|piece|item|unit|page|volt|watt|mile|inche|point)s?"
-    r"|million|billion"
+    r"|[kKM]|mn|bn|[mM]io|million|billion"
 )
 _LEGAL = (
     r"GmbH|AG|KG|SE|Ltd|LLC|LLP|Inc|Corp|Co|plc|PLC|S\.?A|SARL|S\.?r\.?l|S\.?p\.?A|B\.?V|N\.?V"
@@ -26,15 +26,19 @@ _LEGAL = (
 _BEFORE = re.compile(rf"[(]?(?:{_CURRENCY})\.?")
 _AFTER = re.compile(rf"(?:{_CURRENCY}|{_UNIT})[.,;:)]*")
 _AMOUNT = re.compile(rf"(?<!\w)(?:{_CURRENCY})\.?\s?\d|\d\s?(?:%|(?:{_CURRENCY})(?!\w))")
+_CODE = re.compile(r"\+\d{1,3}|\(\d+\)|0\d{2,}(?:/\d*)?|/")
+_DIALLED = re.compile(r"[\d/-]*\d[\d/-]*[.,;:)]*|/")
 _TIMES = frozenset("x X × *".split())
 _FORM = re.compile(rf"(?:{_LEGAL})[.,;:)]*")
 
 
 def torn(one: str, other: str) -> bool:
     """Whether an answer that ends with ``one`` or begins with ``other``, which follows it, would tear what
-    belongs together: ``12`` and ``kg``, ``€`` and ``5``, ``Harrow`` and ``GmbH``."""
+    belongs together: ``12`` and ``kg``, ``€`` and ``5``, ``030`` and ``4711``, ``Harrow`` and ``GmbH``."""
     if _BEFORE.fullmatch(one):
         return other[:1].isdigit()
+    if _CODE.fullmatch(one) and _DIALLED.fullmatch(other):
+        return True
     if one[-1:].isdigit():
         return _AFTER.fullmatch(other) is not None
     return one[:1].isupper() and one[-1:].isalpha() and _FORM.fullmatch(other) is not None
