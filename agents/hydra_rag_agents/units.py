@@ -48,13 +48,15 @@ def ties(words: Sequence[str]) -> list[bool]:
     """Whether each word of a cell belongs to the next one (:func:`torn`). A currency between two figures is
     the second one's: ``2.804 EUR 22.59`` holds two values."""
     pairs = [torn(one, other) for one, other in itertools.pairwise(words)] + [False]
+    for at in range(len(pairs) - 1):
+        pairs[at] &= not (pairs[at + 1] and _BEFORE.fullmatch(words[at + 1]))
     for at in range(1, len(words) - 1):  # 30 × 40 × 12 cm
-        if words[at] in _TIMES and _sized(words[at - 1]) and words[at + 1][:1].isdigit():
+        if words[at] in _TIMES and _measured(words[at - 1]) and words[at + 1][:1].isdigit():
             pairs[at - 1] = pairs[at] = True
-    return [tied and not later for tied, later in zip(pairs, [*pairs[1:], False], strict=True)][: len(words)]
+    return pairs[: len(words)]
 
 
-def _sized(word: str) -> bool:
+def _measured(word: str) -> bool:
     return word[:1].isdigit() or _AFTER.fullmatch(word) is not None
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from hydra_rag.geometry import Box
-from hydra_rag.values import Word
 from hydra_rag_agents.cells import page_rows
 from hydra_rag_agents.labels import holds_value, value_of
 from hydra_rag_agents.places import word_support
 from hydra_rag_agents.text_context import content_tokens
+from tests.agents.test_places import words_of
 
 TILES = """
 $4,120       36 boxes
@@ -35,18 +34,31 @@ Code    Cause            What to do
 A8      Sensor failure   Replace the fuse
 A32     Coil frozen      Close the door
 """
+FORM = """
+Status       paid
 
+City         Varna
+Crew         46 people
+Duration     9 days
+"""
+HEADED = """
+To           Weight       Contact
+Lena Falk    4.1 kg       Ivo Brandt
+12 Mill Lane
+"""
+BARS = """
+Visitors
 
-def words_of(page: str, pitch: int = 26) -> list[Word]:
-    """20 px high, 10 px a character, where they stand in ``page``."""
-    words = []
-    for row, line in enumerate(page.strip("\n").split("\n")):
-        at = 0
-        for text in line.split(" "):
-            if text:
-                words.append(Word(text, Box(at * 10, row * pitch, (at + len(text)) * 10, row * pitch + 20)))
-            at += len(text) + 1
-    return words
+738
+              316
+
+2018          2027        2031
+"""
+TWO_BARS = """
+371%          248%
+
+Q4            Q1
+"""
 
 
 @pytest.mark.parametrize(
@@ -60,10 +72,16 @@ def words_of(page: str, pitch: int = 26) -> list[Word]:
         (SIDE_BY_SIDE, "Which is the meeting room?", "Hall C"),
         (INSIDE, "Who is the project manager?", "Project manager Leo Falk"),
         (TABLE, "What helps with A32?", "Close the door"),
+        (FORM, "Which city is it?", "Varna"),
+        (FORM, "What is the duration?", "9 days"),
+        (HEADED, "Who is it to?", "Lena Falk"),
+        (BARS, "Which value does 2027 have?", "316"),
+        (BARS, "Which value does 2018 have?", "738"),
+        (TWO_BARS, "Which value does Q4 have?", "371%"),
     ],
 )
 def test_the_words_that_answer_best_are_the_value(page: str, question: str, value: str) -> None:
-    support = word_support(words_of(page), question)
+    support = word_support(words_of(page, 26), question)
     best = max(told.score for told in support.values())
     assert " ".join(word.text for word, told in support.items() if told.score == best) == value
 

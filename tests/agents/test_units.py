@@ -13,7 +13,8 @@ from tests.agents.test_places import words_of
 @pytest.mark.parametrize(
     ("one", "other"),
     [("12", "kg"), ("€", "3275.82"), ("EUR", "12"), ("28.20", "m³."), ("68", "minutes"), ("Optics", "GmbH"),
-     ("Foods", "Inc."), ("1.5", "million"), ("-26", "°C"), ("14.50", "EUR,"), ("(USD", "12)")],
+     ("Foods", "Inc."), ("1.5", "million"), ("-26", "°C"), ("14.50", "EUR,"), ("(USD", "12)"),
+     ("033/786", "466053"), ("+45", "130"), ("016", "/"), ("882", "k")],
 )  # fmt: skip
 def test_what_belongs_together(one: str, other: str) -> None:
     assert torn(one, other)
@@ -59,6 +60,18 @@ def test_cells_side_by_side_belong_apart() -> None:
     assert min(usd.begins, count.begins) > 0.9 > cable.begins
     assert count.ends > 0.7
     assert figure.begins < usd.begins
+
+
+def test_the_sides_of_a_thing_are_one_value() -> None:
+    assert ties("79 × 319 × 241 mm".split()) == [True] * 5 + [False]
+    assert ties("4 mm x 5 mm".split()) == [True] * 4 + [False]
+    assert ties(["grade", "x", "5"]) == [False] * 3
+
+
+def test_what_is_counted_is_asked_for_already() -> None:
+    page = "In all, 14 guests came to the fair in spring this year"
+    assert _ends(page, "How many guests came to the fair?")["14"] >= 0.5
+    assert _ends(page.replace("guests", "days"), "How many guests came to the fair?")["14"] < 0.2
 
 
 def test_a_currency_between_two_figures_is_the_second_ones() -> None:

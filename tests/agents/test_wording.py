@@ -36,6 +36,35 @@ def test_only_what_the_page_says_otherwise_is_said_otherwise(question: str, expe
     assert in_page_words(question, words_of(PARCEL)) == expected
 
 
+LABELS = """
+Client number         18746913
+Bill to               Lena Falk
+Heart rate            84 bpm
+Heating type          heat pump
+Matriculation no.     714167
+
+Fault             Solution      Status
+Lamp broken       Replace it    done
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Who is the customer?", "Who is the bill to?"),
+        ("Who is the client?", "Who is the bill to?"),
+        ("What is the client number?", "What is the client number?"),
+        ("To whom is the invoice addressed?", "Who is the bill to?"),
+        ("What is the pulse?", "What is the heart rate?"),
+        ("What kind of heating is it?", "What heating type is it?"),
+        ("What is the student ID?", "What is the matriculation no?"),
+        ("What should be done for a broken lamp?", "What should be solution for a broken lamp?"),
+    ],
+)
+def test_a_label_is_meant_rather_than_a_word_within_another(question: str, expected: str) -> None:
+    assert in_page_words(question, words_of(LABELS)) == expected
+
+
 def test_without_words_nothing_changes() -> None:
     assert in_page_words("Who is the carrier?", []) == "Who is the carrier?"
 
