@@ -22,6 +22,8 @@ _GAP = 1.5
 _NEAR, _APART, _ALIGNED = 2.0, 0.7, 0.6
 #: Cells of so many words are prose.
 _PROSE = 6
+#: Words of the shortest sentence.
+_SENTENCE = 4
 #: "Dimensions (W x H x D)" is a label.
 _SIDES = frozenset("w h d l b x".split())
 #: Words that begin a sentence where they follow a full stop.
@@ -59,6 +61,11 @@ class Cell:
     def prose(self) -> bool:
         words = (word.text for word in self.words if word.text.strip("()").casefold() not in _SIDES)
         return sum(any(c.isalpha() for c in word) for word in words) >= _PROSE
+
+    @property
+    def sentence(self) -> bool:
+        """Whether it is one, however short: "The train leaves at 9:00." holds its value itself."""
+        return len(self.words) >= _SENTENCE and self.text[-1] in ".!?"
 
     @property
     def figures(self) -> bool:

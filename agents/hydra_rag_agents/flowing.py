@@ -11,6 +11,8 @@ __all__ = ["continued"]
 
 #: Words of a line of text beside other text.
 _TEXT = 6
+#: In line heights: what parts columns of text at least, in a line where both have words.
+_APART = 0.8
 _BULLET = re.compile(r"[^\w\s(\"'“$€£¥+]+ ")
 #: In line heights: how far the text of an item stands from its bullet at least.
 _INDENT = 0.3
@@ -26,8 +28,9 @@ def continued(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[tuple[Cel
     starts = [
         (at, after)
         for at, cell in enumerate(row)
-        for after in following[1:]
-        if at and abs(cell.box.left - after.box.left) <= after.height
+        for below, after in enumerate(following)
+        if _parted(row, at) and _parted(following, below)
+        if abs(cell.box.left - after.box.left) <= after.height
     ]
     parts = [(0, following[0]), *starts]
     for number, (at, after) in enumerate(parts):
@@ -36,6 +39,11 @@ def continued(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[tuple[Cel
             continue
         if _flows(part, after) if number else _continues(part, after):
             yield part[-1], after
+
+
+def _parted(row: Sequence[Cell], at: int) -> bool:
+    """Whether a column may begin with cell ``at``: not with a sentence that follows another one."""
+    return at > 0 and row[at].box.left - row[at - 1].box.right >= _APART * row[at].height
 
 
 def _shares(row: Sequence[Cell], other: Sequence[Cell]) -> bool:

@@ -34,7 +34,7 @@ def value_of(
 ) -> tuple[Cell | None, Cell | None]:
     """(the cell that the label ``at`` of row ``number`` names, the other cell that it might name)."""
     label = rows[number][at]
-    if label.prose or ": " in label.text or holds_value(label, query):
+    if label.prose or label.sentence or ": " in label.text or holds_value(label, query):
         return None, None
     beside = rows[number][at + 1 : at + 2]
     if _in_series(rows[number], label):  # beside it stands the next label

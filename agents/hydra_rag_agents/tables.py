@@ -20,7 +20,7 @@ def in_table(rows: Sequence[Sequence[Cell]], number: int, at: int, query: str) -
     """What cell ``at`` of row ``number`` speaks for in its table: the cells after it in its row, those under
     it in its column; and whether each is the next one."""
     head, row = rows[number][at], rows[number]
-    if len(row) < 2:
+    if len(row) < 2 or head.sentence:
         return
     for step, cell in enumerate(row[at + 1 :]):
         if not cell.prose and not cell.told & head.told and _above(rows, cell) is not None:
