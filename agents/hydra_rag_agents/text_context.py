@@ -9,7 +9,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hydra_rag.geometry import union
 from hydra_rag.lines import Line, group_lines
@@ -36,6 +36,9 @@ _IRREGULAR = {
 }  # fmt: skip
 #: Shorter words with a letter wrong are other words.
 _LONG = 6
+_DOTS = re.compile(r"[.·…_]{4,}")
+#: Width of a usual letter, in heights of a word's box.
+_WIDE = 0.5
 _LEADER = re.compile(r"[.·…_]+|[.·…_:]{2,}")
 
 
@@ -102,7 +105,8 @@ def tidied(words: Iterable[Word]) -> list[Word]:
     """``words`` without the dotted lines from labels to their values, which a reader cuts in pieces; a colon
     that stands alone is a part of the word before it, a bracket that opens of the one after it."""
     kept: list[Word] = []
-    for line in group_lines([word for word in words if not _LEADER.fullmatch(word.text)]):
+    apart = (part for word in words if not _LEADER.fullmatch(word.text) for part in _without_leader(word))
+    for line in group_lines(list(apart)):
         for number, word in enumerate(line.words):
             if number and word.text == ":" and not kept[-1].text.endswith(":"):
                 kept[-1] = Word(kept[-1].text + ":", union([kept[-1].box, word.box]))
@@ -111,6 +115,20 @@ def tidied(words: Iterable[Word]) -> list[Word]:
             elif word.text != ":":
                 kept.append(word)
     return kept
+
+
+def _without_leader(word: Word) -> Iterator[Word]:
+    """What stands before and after a dotted line that was read as a part of the word."""
+    parts = _DOTS.split(word.text)
+    if len(parts) == 1:
+        yield word
+        return
+    box = word.box
+    letter = _WIDE * box.height
+    if before := parts[0].strip():
+        yield Word(before, box._replace(right=min(box.right, box.left + round(len(before) * letter))))
+    if after := parts[-1].strip("."):
+        yield Word(after, box._replace(left=max(box.left, box.right - round(len(after) * letter))))
 
 
 def choose_lines(words: Sequence[Word], question: str, budget: int) -> str:
