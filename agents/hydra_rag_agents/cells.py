@@ -13,7 +13,7 @@ from hydra_rag.lines import Line, group_lines
 from hydra_rag.values import Word
 from hydra_rag_agents.text_context import content_tokens, said
 
-__all__ = ["CAPTION", "Cell", "page_rows"]
+__all__ = ["BULLET", "CAPTION", "Cell", "page_rows"]
 
 #: In line heights: what parts the cells of a row.
 _GAP = 1.5
@@ -39,6 +39,8 @@ _IMPLIED = (
     (re.compile(r"\b(?:call|reach|dial|ring)\b.* \+?\(?\d", re.IGNORECASE), "phone telephone number"),
     (re.compile(r"\b(?:write|mail|sent?|apply|contact)\b.*\w@\w", re.IGNORECASE), "email mail address"),
 )
+#: What begins an item of a list.
+BULLET = re.compile(r"[^\w\s(\"'“$€£¥+]+ ")
 CAPTION = re.compile(r"(figure|fig\.?|table|chart|diagram)\s+\d", re.IGNORECASE)
 
 
@@ -65,7 +67,7 @@ class Cell:
     @property
     def sentence(self) -> bool:
         """Whether it is one, however short: "The train leaves at 9:00." holds its value itself."""
-        return len(self.words) >= _SENTENCE and self.text[-1] in ".!?"
+        return len(self.words) >= _SENTENCE and (self.text[-1] in ".!?" or bool(BULLET.match(self.text)))
 
     @property
     def figures(self) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 
-from hydra_rag_agents.cells import Cell
+from hydra_rag_agents.cells import BULLET, Cell
 
 __all__ = ["continued"]
 
@@ -13,7 +12,6 @@ __all__ = ["continued"]
 _TEXT = 6
 #: In line heights: what parts columns of text at least, in a line where both have words.
 _APART = 0.8
-_BULLET = re.compile(r"[^\w\s(\"'“$€£¥+]+ ")
 #: In line heights: how far the text of an item stands from its bullet at least.
 _INDENT = 0.3
 
@@ -54,9 +52,9 @@ def _shares(row: Sequence[Cell], other: Sequence[Cell]) -> bool:
 def _continues(row: Sequence[Cell], after: Cell) -> bool:
     """Whether the last sentence of ``row`` goes on with ``after`` in the next one."""
     before = row[-1]
-    if _BULLET.match(after.text):
+    if BULLET.match(after.text):
         return False
-    if _BULLET.match(row[0].text) and after.box.left - row[0].box.left < _INDENT * after.height:
+    if BULLET.match(row[0].text) and after.box.left - row[0].box.left < _INDENT * after.height:
         return False  # an item's further lines stand under its text
     lines_up = any(abs(cell.box.left - after.box.left) <= 2 * after.height for cell in row)
     short = len(row) > 1 and any(cell.text[-1:] in ".!?" for cell in row)  # sentences, of a text

@@ -137,6 +137,8 @@ _DEGREE = re.compile(
     re.IGNORECASE,
 )
 _WORDS = re.compile(r"\w+")
+#: The number that a thing has; "the number of pages" is a count.
+_OWN_NUMBER = re.compile(r"\bnumber of (?:the|this) (\w+[^\Ws])\b", re.IGNORECASE)
 _BILL = r"(?:the |this )?(?:invoice|bill|receipt|order|offer|quotation)"
 _MADE = r"(?:addressed|written|made out|issued|sent|for)(?: to)?"
 #: Whose bill it is: forms print a name for that, not a verb.
@@ -157,7 +159,7 @@ def in_page_words(question: str, words: Sequence[Word]) -> str:
     page = _Page.of(words)
     if not page.lines:
         return question
-    question = _BILLED.sub("Who is the customer", question)
+    question = _BILLED.sub("Who is the customer", _OWN_NUMBER.sub(r"\1 number", question))
     whole, degree = tuple(content_tokens(question)), _DEGREE.search(question)
     out, at = [], degree.end() if degree else 0
     if degree:
