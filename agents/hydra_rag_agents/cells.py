@@ -20,6 +20,8 @@ _GAP = 1.5
 #: In line heights: how far below a row, how far from the word before, and how exactly under a cell of that
 #: row a word stands with which a cell of its own begins.
 _NEAR, _APART, _ALIGNED = 2.0, 0.7, 0.6
+#: In line heights: what may part the heads of columns.
+_HEADS_APART = 0.8
 #: Cells of so many words are prose.
 _PROSE = 6
 #: Words of the shortest sentence.
@@ -84,12 +86,17 @@ class Cell:
 
 def page_rows(words: Sequence[Word], asked: set[str]) -> Iterator[list[Cell]]:
     above: list[Cell] = []
-    for number, line in enumerate(group_lines(words)):
+    lines = [
+        [cell.words for column in _columns(line) for cell in group_lines(column, max_gap=_GAP)]
+        for line in group_lines(words)
+    ]
+    for number, line in enumerate(lines):
+        below = lines[number + 1] if number + 1 < len(lines) else ()
         row = [
             _cell(part, number, asked)
-            for column in _columns(line)
-            for cell in group_lines(column, max_gap=_GAP)
-            for under in _under_each(cell.words, above)
+            for cell in line
+            for over in _over_each(cell, below)
+            for under in _under_each(over, above)
             for part in _sentences(under)
         ]
         yield row
@@ -109,6 +116,24 @@ def _under_each(words: tuple[Word, ...], above: Sequence[Cell]) -> Iterator[tupl
         ):
             yield words[start:number]
             start = number
+    yield words[start:]
+
+
+def _over_each(words: tuple[Word, ...], below: Sequence[tuple[Word, ...]]) -> Iterator[tuple[Word, ...]]:
+    """``words`` of one cell, parted where the cells of the row ``below`` part: the heads of columns stand
+    closer than their figures do."""
+    gaps = [(a[-1].box, b[0].box) for a, b in pairwise(below)]
+    start = 0
+    for number in range(1, len(words)):
+        one, other = words[number - 1].box, words[number].box
+        space = other.left - one.right
+        for left, right in gaps if space >= _HEADS_APART * other.height else ():
+            through = min(other.left, right.left) - max(one.right, left.right)
+            near = left.top - one.bottom < _NEAR * one.height
+            if near and through >= 0.5 * space and left.left < one.right and right.right > other.left:
+                yield words[start:number]
+                start = number
+                break
     yield words[start:]
 
 
