@@ -221,6 +221,11 @@ class Collection(StoredPages):
             text=text, vectors=query_vectors, k=k, mode=mode, filters=filters, regions=regions
         )
 
+    def named(self, words: str) -> float:
+        """How surely ``words`` name some of the documents, not all: 0 to 1."""
+        with self.store.session() as db:
+            return max((document.weight for document in self._names.named(db, words)), default=0.0)
+
     # -- care ----------------------------------------------------------------------------------
 
     def doctor(self, repair: bool = False) -> DoctorReport:
