@@ -10,7 +10,6 @@ __all__ = ["fuse_evidence"]
 _TAIL = 5  # the rank that the first pages of a ranking are compared with
 _MOST = 8.0  # evidence of one ranking at most: once in 3,000 times by chance
 _WORDS = 1.5  # what the evidence of words counts beside that of looks
-_CHANCE = 0.5  # of looks: evidence that is not above what chance gives anyway counts little, more nearly all
 _REST = 0.1  # evidence of that rank: pages behind it keep their order and little else
 
 
@@ -26,14 +25,15 @@ def fuse_evidence(
     score of an average page with every word of the query (``None``: by how far it stands out from the fifth):
     where no page has them, the right one may be a scan, or say it in other words.
 
-    Measured with ``nano`` on 222 pages of manuals and 91 questions that the constants were chosen on (in
-    brackets: with all evidence of looks), recall@1 and @5: 29 in the manuals' words 1.00 and 1.00 (the same),
-    with the right page's words taken away 0.38 and 0.97 (the same); 62 in other words 0.24 and 0.56 (0.24 and
-    0.50; by words alone 0.27, 0.63, by looks alone 0.08, 0.13).
+    Measured with ``nano`` on 222 pages of manuals and 91 questions (the choosing list of
+    ``benchmarks/manuals``), recall@1 and @5: 29 in the manuals' words 1.00 and 1.00, with the right page's
+    words taken away 0.38 and 0.97; 62 in other words 0.24 and 0.50 (by words alone 0.27 and 0.63, by looks
+    alone 0.08 and 0.13). Counting little of what chance gives looks anyway made that 0.56, but gained nothing
+    on the list that is reported, and lost two of 48 pages whose words were taken away there.
     """
     fused: dict[int, float] = {}
     for (key, _), found in zip(visual, _evidence([score for _, score in visual], _MOST), strict=True):
-        fused[key] = _beyond_chance(found)
+        fused[key] = found
     if text:
         scores = [score for _, score in text]
         best = max(scores[0], 1e-9)
@@ -64,12 +64,6 @@ def _evidence(scores: Sequence[float], most: float) -> list[float]:
         _REST + (score - base) / scale if score >= base else _REST * max(0.0, score - last) / rest
         for score in scores
     ]
-
-
-def _beyond_chance(found: float) -> float:
-    """Keeps the order, also of the pages that have hardly any."""
-    evidence = max(0.0, found - _REST)
-    return min(found, _REST) + evidence**2 / (evidence + _CHANCE)
 
 
 def _stands_out(scores: Sequence[float]) -> float:

@@ -62,6 +62,7 @@ def test_other_questions_name_none(question: str) -> None:
 def test_what_names_every_document_names_none() -> None:
     assert named("Who signed the letter?", "letter-1.pdf", "letter-2.pdf") == []
     assert named("Who signed the letter?", "letter.pdf") == []
+    assert named("Do the letter and the invoice agree?", "letter.pdf", "invoice.pdf") == []
     assert named("What do the letters, reports say?", "letters/a.pdf", "letters/b.pdf") == []
 
 
