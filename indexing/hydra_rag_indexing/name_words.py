@@ -46,7 +46,9 @@ _LINKS = frozenset(
     "about above according after against along before behind below between by called concerning during her "
     "his inside into named not onto over regarding since state stated states than through titled toward "
     "towards under until upon via within without say says said mention mentions mentioned tell tells told "
-    "show shows list lists listed give gives given contain contains and or no only also".split()
+    "show shows list lists listed give gives given contain contains and or no only also agree agrees apply "
+    "applies come comes cost costs cover covers due mean means recommend recommends refer refers require "
+    "requires sent".split()
 )
 #: What follows is not what is meant.
 _BUT = frozenset("not except excluding without besides than".split())
@@ -92,7 +94,8 @@ def _runs(question: str) -> list[list[str]]:
     for chunk in question[:20_000].split():
         bare = chunk.strip(_EDGE)
         link = bare.lower()
-        if not link or link in FUNCTION_WORDS or link in _LINKS or link in _BUT:
+        done = len(link) > 4 and link.endswith("ed")  # "the letter dated ...", "the invoice issued by ..."
+        if not link or link in FUNCTION_WORDS or link in _LINKS or link in _BUT or done:
             but = link in _BUT or (but and not runs[-1])
             runs.append([])
             continue

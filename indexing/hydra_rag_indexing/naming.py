@@ -21,7 +21,8 @@ __all__ = ["Naming", "Titled"]
 #: Beside a word that the question says of a thing itself: one that only describes another ("invoice number"),
 #: and another word for the same kind of document.
 _ASIDE, _ALIKE = 0.25, 0.8
-#: A word of the name that the question does not say, beside one that it says; a title beside a file's name.
+#: A word of the name that the question does not say, beside one that it says, where it says the kind of
+#: document ("the report"); a title beside a file's name.
 _UNSAID, _TITLE = 0.5, 0.8
 _ENTIRE = 0.75
 _YEAR = 4  # digits: shorter numbers name nothing without a word beside them
@@ -133,7 +134,8 @@ def _said(
             missing += max(map(telling, part.words))
     unsaid = [words[at] for at in whole if at not in said and words[at] not in FUNCTION_WORDS]
     unsaid = [word for word in unsaid if not word.isdigit()]
-    most = sum(telling(words[at]) for at in said) + _UNSAID * sum(map(telling, unsaid)) + missing
+    rest = (_UNSAID if kind_of(words[at] for at in said) else 1.0) * sum(map(telling, unsaid))
+    most = sum(telling(words[at]) for at in said) + rest + missing
     much = sum(telling(words[at]) * strength for at, strength in said.items())
     return (much / most if most else 0.0), much
 

@@ -35,6 +35,8 @@ def named(question: str, *names: str, titles: dict[str, str] | None = None) -> l
         ("What was the profit in annual report 2023", "annual-report.pdf"),
         ("In the bill, who is the buyer?", "invoice.pdf"),
         ("What does the presentation say about risks?", "project-slide.png"),
+        ("When was the letter dated?", "letter.pdf"),
+        ("What does the manual recommend?", "manual.pdf"),
         ("which name is on the membership form", "membership-form.jpg"),
     ],
 )
