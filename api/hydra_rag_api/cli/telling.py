@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
-from hydra_rag.store.records import DocumentInfo
+if TYPE_CHECKING:
+    from hydra_rag.store.records import DocumentInfo
 
 __all__ = ["told_apart"]
 
