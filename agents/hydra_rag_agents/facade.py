@@ -15,6 +15,7 @@ from hydra_rag.errors import UsageError
 from hydra_rag_agents.events import Event
 from hydra_rag_agents.history import Conversation, pasts
 from hydra_rag_agents.library import CollectionLibrary
+from hydra_rag_agents.locating import located
 from hydra_rag_agents.loop import run
 from hydra_rag_agents.memory import Past, follow_up
 from hydra_rag_agents.reader import ModelReader
@@ -249,11 +250,10 @@ class HydraRAG:
         chosen = make_settings(settings, changes)
         for document in chosen.documents or ():
             self.collection.document(document)
-        picture = load_image(image)
-        talk = self.conversation
+        talk, picture = self.conversation, load_image(image)
         if past is None:
-            past = pasts(talk.turns(session)) if session is not None else []
-        turn = follow_up(Turn(question, chosen, picture), past)
+            past = [] if session is None else pasts(talk.turns(session))
+        turn = located(follow_up(Turn(question, chosen, picture), past), self.collection.named)
         if not keep:
             with closing(run(CollectionLibrary(self.collection), self._reader, turn)) as events:
                 yield from events

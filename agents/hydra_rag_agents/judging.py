@@ -17,12 +17,13 @@ from hydra_rag.metrics import similarity
 from hydra_rag_agents.actions import Prepared, prepare
 from hydra_rag_agents.citations import Evidence, cite, weigh
 from hydra_rag_agents.gate import Gate
+from hydra_rag_agents.locating import SURE
 from hydra_rag_agents.looking import gain, words_in
 from hydra_rag_agents.matching import squeeze
 from hydra_rag_agents.moves import Check, Draft, Gaze, Glance, Judgement, View
 from hydra_rag_agents.ports import Library, Reader
 from hydra_rag_agents.relevance import Relevance
-from hydra_rag_agents.state import Candidate, Citation, Turn
+from hydra_rag_agents.state import Candidate, Citation, PageId, Turn
 from hydra_rag_agents.text_context import content_tokens, said
 
 __all__ = ["Place", "Support", "checked", "citations_for", "judge", "prepare_check", "same_answer"]
@@ -34,7 +35,7 @@ _UNSUPPORTED = 0.5
 #: What a rank further down costs. A small model is nearly as sure of values on pages that have nothing to do
 #: with the question as on the right one; the search knows better.
 _LOWER = {"nano": 0.25, "instruct": 0.1}
-#: And what it costs to stand in another document than those that a follow-up leans on.
+#: And what it costs to stand in another document than those that a follow-up leans on, or the question names.
 _ELSEWHERE = {"nano": 0.5, "instruct": 0.9}
 _COUNT = re.compile(r"\bhow many\b", re.IGNORECASE)
 #: Longer quotes are sentences, which keep their full stop.
@@ -74,6 +75,7 @@ def judge(
     by_page = {candidate.id: candidate for candidate in view.candidates or ()}
     before = {j.draft: j for j in view.judgements}
     about = {page.document_id for page in turn.earlier_pages}
+    meant = _meant(view.candidates or ())
     fit = Relevance(turn.asked, {page: library.words(page) for page in by_page})
     judgements: list[Judgement] = []
     places: dict[int, Place] = {}
@@ -90,7 +92,7 @@ def judge(
         confidence = draft.confidence
         if len(draft.pages) == 1:
             confidence /= 1 + _LOWER[view.profile.style] * max(0, candidate.rank - 1)
-            if about and candidate.id.document_id not in about:
+            if (about and candidate.id.document_id not in about) or (meant and candidate.id not in meant):
                 confidence *= _ELSEWHERE[view.profile.style]
         if view.profile.style == "nano" and supported is not None:
             confidence *= fit.factor(candidate.id, evidence.match, text)
@@ -115,6 +117,13 @@ def judge(
             }
         )
     return tuple(judgements), places, notes
+
+
+def _meant(candidates: Sequence[Candidate]) -> set[PageId]:
+    """Pages of the documents that the question surely names; none where it names none."""
+    named = {c.id: c.sources["name"]["score"] for c in candidates if "name" in c.sources}
+    most = max(named.values(), default=0.0)
+    return {page for page, sure in named.items() if sure >= max(SURE, most / 2)}
 
 
 def _place(

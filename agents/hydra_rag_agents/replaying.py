@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hydra_rag.errors import NotFoundError
 from hydra_rag_agents.history import Conversation, pasts, turn_json
 from hydra_rag_agents.library import CollectionLibrary
+from hydra_rag_agents.locating import located
 from hydra_rag_agents.loop import run
 from hydra_rag_agents.memory import follow_up
 from hydra_rag_agents.result import collect
@@ -34,7 +35,8 @@ def replay(
         if turn_id is not None and stored.turn_id != turn_id:
             continue
         settings = AskSettings.from_json(stored.settings)
-        turn = follow_up(Turn(stored.question, settings, talk.image(stored)), pasts(turns[:index]))
+        told = Turn(stored.question, settings, talk.image(stored))
+        turn = located(follow_up(told, pasts(turns[:index])), collection.named)
         with closing(run(CollectionLibrary(collection), reader, turn)) as events:
             result = collect(events, None, session_id, stored.turn_id)
         before, again = turn_json(stored), result.to_json()

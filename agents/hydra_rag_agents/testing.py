@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,7 +42,7 @@ def words_of(text: str, *, left: int = 40, top: int = 40, char: int = 10, line: 
 @dataclass
 class FakePage:
     """``text`` becomes the text layer; ``score``: how well retrieval likes the page. ``read``: the words are
-    what the model read of it."""
+    what the model read of it. ``sources``: how retrieval found it."""
 
     text: str = ""
     score: float = 1.0
@@ -50,6 +50,7 @@ class FakePage:
     document: str = "a.pdf"
     regions: tuple[tuple[Box, float], ...] = ()
     read: bool = False
+    sources: Mapping[str, Any] = field(default_factory=dict)
 
 
 class MemoryLibrary:
@@ -72,7 +73,7 @@ class MemoryLibrary:
 
     def _candidate(self, page: PageId, rank: int) -> Candidate:
         fake = self.pages[page]
-        return Candidate(page, fake.document, fake.score, rank, {}, fake.regions)
+        return Candidate(page, fake.document, fake.score, rank, fake.sources, fake.regions)
 
     def image(self, page: PageId) -> Image.Image:
         from PIL import Image

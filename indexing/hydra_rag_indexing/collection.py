@@ -17,6 +17,7 @@ from hydra_rag_indexing.building import checked
 from hydra_rag_indexing.events import IngestEvent, IngestResult
 from hydra_rag_indexing.ingest import IngestRun
 from hydra_rag_indexing.lease import WriteLease
+from hydra_rag_indexing.names import Names
 from hydra_rag_indexing.pipeline import Settings
 from hydra_rag_indexing.pooling import Pooling
 from hydra_rag_indexing.snapshots import Snapshots
@@ -66,6 +67,7 @@ class Collection(StoredPages):
         self._fingerprint = fingerprint
         self._lock = threading.Lock()
         self._snapshots = Snapshots(store, tenant, collection, checked(first_stage))
+        self._names = Names(tenant, collection)
 
     # -- model ---------------------------------------------------------------------------------
 
@@ -214,10 +216,15 @@ class Collection(StoredPages):
             query_vectors = self.embedder().embed_queries([query])[0]
         elif mode != "text" and query_vectors is None:
             return []
-        searcher = Searcher(self.store, self.tenant, self.name, self.snapshot)
+        searcher = Searcher(self.store, self.tenant, self.name, self.snapshot, self._names)
         return searcher.search(
             text=text, vectors=query_vectors, k=k, mode=mode, filters=filters, regions=regions
         )
+
+    def named(self, words: str) -> float:
+        """How surely ``words`` name some of the documents, not all: 0 to 1."""
+        with self.store.session() as db:
+            return max((document.weight for document in self._names.named(db, words)), default=0.0)
 
     # -- care ----------------------------------------------------------------------------------
 

@@ -25,10 +25,11 @@ def fuse_evidence(
     score of an average page with every word of the query (``None``: by how far it stands out from the fifth):
     where no page has them, the right one may be a scan, or say it in other words.
 
-    Measured with ``nano`` on 101 pages of manuals and 91 questions that the constants were chosen on (in
-    brackets: margins as shares of the best score, as it was before), recall@1 and @5: 29 in the manuals'
-    words 1.00 and 1.00 (the same), with the right page's words taken away 0.41 and 0.97 (0.31, 0.66); 62 in
-    other words 0.40 and 0.69 (0.31, 0.56; by words alone 0.40, 0.73, by looks alone 0.08, 0.19).
+    Measured with ``nano`` on 222 pages of manuals and 91 questions (the choosing list of
+    ``benchmarks/manuals``), recall@1 and @5: 29 in the manuals' words 1.00 and 1.00, with the right page's
+    words taken away 0.38 and 0.97; 62 in other words 0.24 and 0.50 (by words alone 0.27 and 0.63, by looks
+    alone 0.08 and 0.13). Counting little of what chance gives looks anyway made that 0.56, but gained nothing
+    on the list that is reported, and lost two of 48 pages whose words were taken away there.
     """
     fused: dict[int, float] = {}
     for (key, _), found in zip(visual, _evidence([score for _, score in visual], _MOST), strict=True):

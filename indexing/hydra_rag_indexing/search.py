@@ -2,74 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import numpy as np
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from hydra_rag.errors import UsageError
-from hydra_rag.geometry import Box
 from hydra_rag.nearby import DEPTH, reranked
 from hydra_rag.store.documents import parts, visible_pages
 from hydra_rag.store.models import DocumentRow, PageRow
 from hydra_rag.store.records import DocumentInfo, PageInfo
 from hydra_rag.store.store import Store
-from hydra_rag.values import MultiVector, QueryItem
+from hydra_rag.values import MultiVector
 from hydra_rag_indexing.fusion import fuse_evidence
+from hydra_rag_indexing.hits import MOST_HITS, Filters, Hit, Mode, Region, text_of
+from hydra_rag_indexing.names import NamedDocument, Names
+from hydra_rag_indexing.preference import named_ranking, preferred
 from hydra_rag_indexing.snapshot import VectorIndex
 from hydra_rag_indexing.text import ideal_score, search_text
 
 __all__ = ["Filters", "Hit", "Mode", "Region", "Searcher", "text_of"]
 
-Mode = Literal["visual", "text", "hybrid"]
-
 _MIN_DEPTH = 50  # pages that each ranking brings to the fusion
-_MOST = 1 << 30  # hits, and page numbers: beyond that there is nothing, and databases count no further
+_MOST_NAMED = 200  # documents that a question may name
+_SURE = 0.5  # named so surely, a document is found though none of its pages has a word of the question
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
-    """A place on the page that supports the query: page pixels, score 0 to 1."""
+class _Asked:
+    """One search: ``rankings`` (page key, score) by their name, ``known``: the pages that they found."""
 
-    box: Box
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """``page`` is 1-based, ``document`` the file's name. ``score``: MaxSim (visual; with what
-    matches in one place, where the model's adapter asks for it, :mod:`hydra_rag.nearby`), BM25 (text) or the
-    fused score, 0 to 1 (hybrid). ``sources``: ``{"visual" | "text": {"rank", "score"}}``, ranks from 1."""
-
-    rank: int
-    document_id: str
-    document: str
-    page: int
-    page_key: int
-    score: float
-    sources: dict[str, dict[str, float]] = field(default_factory=dict)
-    regions: list[Region] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Filters:
-    """Which pages may be found. ``pages``: first and last page number, 1-based, both included."""
-
-    documents: Sequence[str] | None = None
-    pages: tuple[int, int] | None = None
-    media_types: Sequence[str] | None = None
-
-    def __post_init__(self) -> None:
-        if self.pages is not None:
-            first, last = (min(max(number, 0), _MOST) for number in self.pages)
-            object.__setattr__(self, "pages", (first, last))
-
-    @property
-    def empty(self) -> bool:
-        return self.documents is None and self.pages is None and self.media_types is None
+    db: Session
+    mode: Mode
+    text: str | None
+    vectors: MultiVector | None
+    index: VectorIndex | None
+    rankings: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
+    known: dict[int, tuple[DocumentInfo, PageInfo]] = field(default_factory=dict)
 
 
 class Searcher:
@@ -80,9 +52,15 @@ class Searcher:
     """
 
     def __init__(
-        self, store: Store, tenant: str, collection: str, snapshot: Callable[[], VectorIndex | None]
+        self,
+        store: Store,
+        tenant: str,
+        collection: str,
+        snapshot: Callable[[], VectorIndex | None],
+        names: Names | None = None,
     ) -> None:
         self._store, self._tenant, self._collection, self._snapshot = store, tenant, collection, snapshot
+        self._names = names or Names(tenant, collection)
 
     def search(
         self,
@@ -108,24 +86,72 @@ class Searcher:
         filters = filters or Filters()
         if k < 1:
             return []
-        k = min(k, _MOST)
-        again = vectors is not None and vectors.nearby > 0
-        depth = max(_MIN_DEPTH, 2 * k) if mode == "hybrid" else max(k, DEPTH) if again else k
-        rankings: dict[str, list[tuple[int, float]]] = {}
-        ideal: float | None = None
-        known: dict[int, tuple[DocumentInfo, PageInfo]] = {}
+        k = min(k, MOST_HITS)
         with self._store.session() as db:
             index = self._snapshot() if mode != "text" and vectors is not None else None
-            if index is not None and vectors is not None:
-                found = self._visual(db, index, vectors, depth, filters, known)
-                rankings["visual"] = reranked(vectors, found, lambda key: MultiVector(*index.vectors(key)))
+            asked = _Asked(db, mode, text, vectors, index)
+            order = self._order(asked, k, filters)
             if mode != "visual" and text is not None:
-                rankings["text"] = self._text(db, text, depth, filters, known)
-                ideal = ideal_score(db, text) if mode == "hybrid" else None
-        hits = _ranked(rankings, mode, known, ideal)[:k]
+                named = self._names.named(db, text, filters.documents)[:_MOST_NAMED]
+                order = self._preferred(asked, k, filters, order, named) if named else order
+        hits = _hits(order[:k], asked)
         if index is None or vectors is None or regions < 1:
             return hits
         return [self._with_regions(hit, index, vectors, regions) for hit in hits]
+
+    def _order(self, asked: _Asked, k: int, filters: Filters) -> list[tuple[int, float]]:
+        """The best pages by the query itself; notes its rankings and what is known of the pages."""
+        db, vectors, text, hybrid = asked.db, asked.vectors, asked.text, asked.mode == "hybrid"
+        again = vectors is not None and vectors.nearby > 0
+        depth = max(_MIN_DEPTH, 2 * k) if hybrid else max(k, DEPTH) if again else k
+        ideal: float | None = None
+        asked.rankings.clear()
+        if (index := asked.index) is not None and vectors is not None:
+            found = self._visual(db, index, vectors, depth, filters, asked.known)
+            asked.rankings["visual"] = reranked(vectors, found, lambda key: MultiVector(*index.vectors(key)))
+        if asked.mode != "visual" and text is not None:
+            asked.rankings["text"] = self._text(db, text, depth, filters, asked.known)
+            ideal = ideal_score(db, text) if hybrid else None
+        if hybrid:
+            return fuse_evidence(asked.rankings.get("visual", []), asked.rankings.get("text", []), ideal)
+        return asked.rankings.get(asked.mode, [])
+
+    def _preferred(
+        self,
+        asked: _Asked,
+        k: int,
+        filters: Filters,
+        order: Sequence[tuple[int, float]],
+        named: Sequence[NamedDocument],
+    ) -> list[tuple[int, float]]:
+        """``order`` with the pages of ``named`` documents further up, also those that it does not reach."""
+        weights = {document.document_id: document.weight for document in named}
+        within = replace(asked, rankings={})
+        first: list[int] = []
+        if sum(document.document_id in weights for document, _ in asked.known.values()) < sum(
+            document.pages for document in named
+        ):
+            chosen = replace(filters, documents=list(weights))
+            first = [key for key, _ in self._order(within, k, chosen)]
+            first += self._first_pages(asked, chosen, [i for i, weight in weights.items() if weight >= _SURE])
+        pages = {
+            key: weights[document.document_id]
+            for key, (document, _) in asked.known.items()
+            if document.document_id in weights
+        }
+        asked.rankings["name"] = named_ranking(pages, order, first)
+        return preferred(order, asked.rankings["name"], bounded=asked.mode == "hybrid")
+
+    def _first_pages(self, asked: _Asked, filters: Filters, documents: Sequence[str]) -> list[int]:
+        """Of documents of which no other page was found: they are asked for, whatever they say."""
+        reached = {document.document_id for document, _ in asked.known.values()}
+        rest = [document for document in documents if document not in reached]
+        if not rest or (filters.pages is not None and not filters.pages[0] <= 1 <= filters.pages[1]):
+            return []
+        only = replace(filters, documents=rest, pages=(1, 1))
+        keys = [int(key) for key in self._allowed(asked.db, only)]
+        asked.known.update(self._confirmed(asked.db, keys, only))
+        return [key for key in keys if key in asked.known]
 
     def _visual(
         self,
@@ -216,33 +242,14 @@ class Searcher:
         )
 
 
-def text_of(query: QueryItem) -> str | None:
-    """The words of a query, ``None`` for one that is an image alone."""
-    if isinstance(query, str):
-        return query
-    if isinstance(query, Mapping):
-        text = query.get("text")
-        return text if isinstance(text, str) and text.strip() else None
-    return None
-
-
-def _ranked(
-    rankings: dict[str, list[tuple[int, float]]],
-    mode: Mode,
-    known: dict[int, tuple[DocumentInfo, PageInfo]],
-    ideal: float | None,
-) -> list[Hit]:
+def _hits(order: Sequence[tuple[int, float]], asked: _Asked) -> list[Hit]:
     sources: dict[int, dict[str, dict[str, float]]] = {}
-    for name, ranking in rankings.items():
+    for name, ranking in asked.rankings.items():
         for rank, (key, score) in enumerate(ranking, start=1):
             sources.setdefault(key, {})[name] = {"rank": rank, "score": score}
-    if mode == "hybrid":
-        order = fuse_evidence(rankings.get("visual", []), rankings.get("text", []), ideal)
-    else:
-        order = rankings.get(mode, [])
     hits = []
     for rank, (key, score) in enumerate(order, start=1):
-        document, page = known[key]
+        document, page = asked.known[key]
         hits.append(
             Hit(rank, document.document_id, document.document, page.page, key, score, sources.get(key, {}))
         )

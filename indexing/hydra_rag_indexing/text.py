@@ -21,6 +21,7 @@ from hydra_rag.store.documents import parts
 from hydra_rag_indexing.synonyms import alike
 
 __all__ = [
+    "FUNCTION_WORDS",
     "ideal_score",
     "index_page_text",
     "normalize",
@@ -41,7 +42,7 @@ _WORD = re.compile(r"[^\W_]+")
 _ENDINGS = ("ations", "ation", "ings", "ing", "ments", "ment", "ies", "ied", "ers", "ern", "ens", "ed",
             "es", "er", "en", "em", "ly", "y", "e", "s")  # fmt: skip
 #: English, as its questions are put; in other languages the ranking's weights alone tell them from the rest.
-_FUNCTION_WORDS = frozenset(
+FUNCTION_WORDS = frozenset(
     "a an and are as at be by can could did do does for from give has have how i if in into is it its many "
     "me much my not of on or our out please say shall should show so tell than that the their there these "
     "they this to us was we were what when where which who whom whose why will with would you your".split()
@@ -76,7 +77,7 @@ def _is_function_word(chunk: str, *, first: bool) -> bool:
     """Written in capitals, or with one in the middle of a sentence, it is a name (the US, hepatitis A)."""
     word = chunk.strip(".,;:!?\"'()")
     plain = word == "I" or word.islower() or (first and word[1:].islower()) or (first and word == "A")
-    return plain and word.lower() in _FUNCTION_WORDS
+    return plain and word.lower() in FUNCTION_WORDS
 
 
 def _phrases(chunks: Sequence[str]) -> list[list[str]]:

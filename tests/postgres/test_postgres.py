@@ -85,6 +85,11 @@ def test_finds_the_pages_that_sqlite_finds(store: Store, tmp_path: Path) -> None
         for mode in ("visual", "hybrid"):
             ours, theirs = (h.search("invoice total", k=6, mode=mode) for h in (here, there))
             assert {(h.document, h.page) for h in ours} == {(h.document, h.page) for h in theirs}
+        named = f"{files[0].stem} in {files[0].name}"
+        for mode in ("text", "hybrid"):
+            first = [h.search(named, k=6, mode=mode)[0] for h in (here, there)]
+            assert {hit.document for hit in first} == {files[0].name}
+            assert all(hit.sources["name"]["rank"] == 1 for hit in first)
         visual = [
             [(h.document, h.page, h.score) for h in c.search("x", mode="visual")] for c in (here, there)
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +13,13 @@ import typer
 from hydra_rag.errors import HydraError, UsageError
 from hydra_rag_api.cli.command import Cli, command
 from hydra_rag_api.cli.output import safe
+from hydra_rag_api.cli.telling import told_apart
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from hydra_rag_agents.events import Event
+    from hydra_rag_agents.facade import HydraRAG
     from hydra_rag_agents.result import AskResult
     from hydra_rag_agents.state import AskSettings
 
@@ -83,6 +86,7 @@ def register(app: typer.Typer) -> None:
             hits, steps = rag.search_steps(
                 query, image=image, k=k, mode=chosen, gaze=gaze, documents=document
             )
+            names = _names(cli, rag)
         from hydra_rag_agents.library import hit_json
 
         found = [hit_json(hit) for hit in hits]
@@ -91,9 +95,8 @@ def register(app: typer.Typer) -> None:
             if not found:
                 console.print("Nothing found.")
             for hit in found:
-                console.print(
-                    f"{hit['rank']:>3}. {hit['document']}, page {hit['page']}", end="", markup=False
-                )
+                name = safe(names.get(hit["document_id"], hit["document"]))
+                console.print(f"{hit['rank']:>3}. {name}, page {hit['page']}", end="", markup=False)
                 sources = ", ".join(f"{n} #{s['rank']}" for n, s in hit["sources"].items())
                 console.print(f"   {hit['score']:.4g}  ({sources})", style="dim", markup=False)
 
@@ -133,7 +136,8 @@ def register(app: typer.Typer) -> None:
                 explain=explain,
                 on_event=lambda event: _show(status, event),
             )
-        cli.out.result(result.to_json(), lambda console: _print_answer(console, result))
+            names = _names(cli, rag)
+        cli.out.result(result.to_json(), lambda console: _print_answer(console, result, names))
         if explain is not None:
             cli.out.note(f"Pictures: {explain / 'index.html'}")
         if not cli.out.as_json:
@@ -165,7 +169,7 @@ def register(app: typer.Typer) -> None:
                     cli.out.note(error.message)
                     continue
                 session = result.session_id
-                _print_answer(console, result)
+                _print_answer(console, result, _names(cli, rag))
 
 
 def _ask_settings(
@@ -231,14 +235,19 @@ def _show(status: Any, event: Event) -> None:
         status.update("Checking")
 
 
-def _print_answer(console: Console, result: AskResult) -> None:
+def _names(cli: Cli, rag: HydraRAG) -> dict[str, str]:
+    return {} if cli.out.as_json else told_apart(rag.documents)
+
+
+def _print_answer(console: Console, result: AskResult, names: Mapping[str, str]) -> None:
     answer = result.answer
     style = "bold" if answer.status == "answered" else "yellow"
     console.print(safe(answer.text), style=style, markup=False)
     for number, citation in enumerate(answer.citations, start=1):
         box = f", box {tuple(citation.box)}" if citation.box else ""
         quote = f": “{citation.quote}”" if citation.quote else ""
-        line = f"  [{number}] {citation.document}, page {citation.page}{box}{quote}"
+        name = names.get(citation.document_id, citation.document)
+        line = f"  [{number}] {name}, page {citation.page}{box}{quote}"
         console.print(safe(line), style="cyan", markup=False)
     if answer.status == "answered":
         console.print(f"  confidence {answer.confidence:.2f}", style="dim")

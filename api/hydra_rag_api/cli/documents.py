@@ -10,6 +10,7 @@ import typer
 from hydra_rag_api.cli.command import Cli, command
 from hydra_rag_api.cli.output import safe
 from hydra_rag_api.cli.progress import ingest_progress, page_progress
+from hydra_rag_api.cli.telling import told_apart
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -99,7 +100,8 @@ def _documents(group: typer.Typer) -> None:
             found = rag.documents
 
         def human(console: Console) -> None:
-            rows = [(d.document_id, d.document, d.status, d.pages, _size(d.bytes)) for d in found]
+            names = told_apart(found)
+            rows = [(d.document_id, names[d.document_id], d.status, d.pages, _size(d.bytes)) for d in found]
             cli.out.table(console, ["ID", "DOCUMENT", "STATUS", ">PAGES", ">SIZE"], rows)
 
         cli.out.result({"documents": [_document_json(document) for document in found]}, human)

@@ -156,8 +156,7 @@ def _textual(path: Path, head: bytes, size: int, limits: Limits) -> Kind:
     suffix = path.suffix.lower()
     if suffix in _BINARY_SUFFIXES:
         raise FileError(
-            f"{path.name} is not a {suffix[1:].upper()} file, or its beginning is damaged; get "
-            "a complete copy",
+            f"{path.name} is no {suffix[1:].upper()} file, or its beginning is damaged; get a complete copy",
             code="broken",
         )
     if not _is_text(head):
