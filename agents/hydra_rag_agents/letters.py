@@ -16,7 +16,9 @@ _TO = re.compile(
     rf"|(?:to|for) whom (?:is|was) {_MAIL}|who(?:m)? (?:was|did) {_MAIL} (?:sent|written) to)\b",
     re.IGNORECASE,
 )
-_FROM = re.compile(rf"^\s*who (?:signed|wrote|sent) (?:it|{_MAIL})?\W*$", re.IGNORECASE)
+_FROM = re.compile(
+    rf"^\s*who (?:signed|wrote|sent) (?:it|{_MAIL}(?: (?:from|of|by|to|about) .+)?)?\W*$", re.IGNORECASE
+)
 _GREETING = re.compile(r"^(dear|hello|hi)\s+\w", re.IGNORECASE)
 _CLOSING = re.compile(r"^(?:\w+ )?(?:\w+ )?(regards|sincerely|faithfully|wishes|truly)\W*$", re.IGNORECASE)
 

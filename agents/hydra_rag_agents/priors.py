@@ -24,7 +24,7 @@ _START, _ASKED, _MIDDLE, _LABEL, _MISFORMED, _FAR = 0.1, 0.4, 0.5, 0.3, 0.6, 0.6
 #: Words that hardly begin an answer.
 _HARDLY, _JOINING = (
     0.4,
-    frozenset("and or at by in on to of for from with was were is are be has had".split()),
+    frozenset("and or at by in on to of for from with was were is are be has had about around".split()),
 )
 #: Words with which a sentence begins before it names a person.
 _OPENING = frozenset(

@@ -37,6 +37,7 @@ def page(lines: tuple[str, ...] = LINES) -> list[Word]:
         ("Who is addressed?", 1),
         ("Who signed the letter?", 4),
         ("Who wrote this message?", 4),
+        ("Who signed the letter from the harbour office?", 4),
     ],
 )
 def test_the_greeting_names_whom_a_letter_is_to_and_the_closing_whom_it_is_from(
