@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from hydra_rag_agents.answer_form import fits_form
-from hydra_rag_agents.cells import Cell
+from hydra_rag_agents.cells import CAPTION, Cell
 from hydra_rag_agents.forms import is_form
 from hydra_rag_agents.letters import is_closing
 from hydra_rag_agents.text_context import content_tokens, is_function_word, said
@@ -35,6 +35,8 @@ def value_of(
     """(the cell that the label ``at`` of row ``number`` names, the other cell that it might name)."""
     label = rows[number][at]
     if label.prose or label.sentence or ": " in label.text or holds_value(label, query):
+        return None, None
+    if CAPTION.match(label.text):
         return None, None
     beside = rows[number][at + 1 : at + 2]
     if _in_series(rows[number], label):  # beside it stands the next label

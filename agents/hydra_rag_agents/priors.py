@@ -14,7 +14,7 @@ from hydra_rag_agents.named import names_support
 from hydra_rag_agents.places import WordSupport, word_support
 from hydra_rag_agents.ports import WordPrior
 from hydra_rag_agents.text_context import content_tokens, said
-from hydra_rag_agents.units import ties, torn
+from hydra_rag_agents.units import is_amount, ties, torn
 
 __all__ = ["line_priors"]
 
@@ -50,6 +50,7 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
     """
     asked = set(content_tokens(question))
     support = word_support([word for line in lines for word in line.words], question)
+    counted = asked if _COUNTED.search(question) else set[str]()
     digits, name = wants_digits(question), wants_name(question)
     named = names_support(lines, question)
     found: list[tuple[WordPrior, ...]] = []
@@ -58,7 +59,7 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
         near = [nearness(lines, index, (word,), question) for word in line.words]
         most = max([_LEAST_NEAR, *near])
         before, after = (lines[n].words if 0 <= n < len(lines) else () for n in (index - 1, index + 1))
-        tied = _ties(line, support, asked if _COUNTED.search(question) else set())
+        tied = _ties(line, support, counted)
         tied[-1] = support[line.words[-1]].prose and bool(after) and torn(line.words[-1].text, after[0].text)
         cut = support[line.words[0]].prose and bool(before) and torn(before[-1].text, line.words[0].text)
         priors: list[WordPrior] = []
@@ -80,6 +81,8 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
                 likely *= _MISFORMED
             if tied[number - 1] if number else cut:
                 likely *= _HARDLY
+            if counted and is_amount(soon):
+                likely *= _MISFORMED
             if name and (any(c.isdigit() for c in word.text) or word.text[:1].islower()):
                 likely *= _MISFORMED
             if name and told.prose and word.text.casefold() in _OPENING:
