@@ -48,8 +48,6 @@ DEFAULT: Mapping[str, float] = {
     "refused": -13.0,
 }
 _LEAST = 1e-3
-#: A place as likely as the likeliest one, but for rounding.
-_BEST = 0.999
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +72,6 @@ class Asked:
         self._kind, self._words = asked_kind(question), set(content_tokens(question))
         self._begins = max((log(max(_LEAST, span.prior.begins)) for span in spans), default=0.0)
         self._supports = max((log(max(_LEAST, span.prior.supports)) for span in spans), default=log(_LEAST))
-        others = (span.prior.place for span in spans if span.prior.place < _BEST)
-        self._clear = 1.0 - max(others, default=0.0)
         self._model = max((sum(span.logprobs) + span.end for span in spans), default=0.0)
 
     def of(self, span: Span) -> Signs:
@@ -94,7 +90,6 @@ class Asked:
             "stops": span.stops,
             "supports": log(max(_LEAST, span.prior.supports)),
             "place": span.prior.place,
-            "clear": self._clear if span.prior.place >= _BEST else 0.0,
             "opens": float(span.prior.opens),
             "prose": float(span.prior.prose),
             "whole cell": float(span.prior.opens and not follows),
@@ -116,7 +111,6 @@ class Asked:
             "refused model first": logprobs[0],
             "refused begins": self._begins,
             "refused supports": self._supports,
-            "refused clear": self._clear,
             "refused spans": self._model,
             f"refused: {self._kind}": 1.0,
         }
