@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from hydra_rag.figures import joined_figures
 from hydra_rag.geometry import Box
+from hydra_rag.leaders import between, dots, is_leader
 from hydra_rag.lines import group_lines
 from hydra_rag.reading import STEPS
 from hydra_rag.values import Word
@@ -196,7 +197,7 @@ def _em_box(ink: Box) -> Box:
 
 def surest(reads: Sequence[Read]) -> list[Read]:
     """Without those that are hardly sure, and of reads over the same ink the surest: others of the same text
-    speak for it, and so do larger print and its length, a little."""
+    speak for it, and so do larger print and its length, a little. Of dotted lines what no word stands on."""
     likely = [word for word in reads if word.score >= MIN_SCORE]
     least = _SPECK * median([word.box.height for word in likely] or [0])
     likely = [word for word in likely if word.box.height >= least or _MARKS.issuperset(word.text)]
@@ -211,12 +212,19 @@ def surest(reads: Sequence[Read]) -> list[Read]:
         return (word.score + _VOTE * agreed) * (_CLOSER if word.closer else 1.0) * longer
 
     kept: dict[int, list[Read]] = {}
-    for word in sorted(likely, key=weight, reverse=True):
+    lines = [word for word in likely if is_leader(word.text)]
+    words = [word for word in likely if not is_leader(word.text)]
+    for word in sorted(words, key=weight, reverse=True):
         bands = range(word.box.top // _BAND, word.box.bottom // _BAND + 1)
         if not any(_same_ink(word.box, other.box) for band in bands for other in kept.get(band, ())):
             for band in bands:
                 kept.setdefault(band, []).append(word)
-    return list({id(word): word for band in kept.values() for word in band}.values())
+    found = list({id(word): word for band in kept.values() for word in band}.values())
+    for line in sorted(lines, key=weight, reverse=True):
+        box = between(line.box, (word.box for word in found))
+        if text := dots(line.text, box.width / max(1, line.box.width)):
+            found.append(replace(line, text=text, box=box))
+    return found
 
 
 def _same_ink(one: Box, other: Box) -> bool:
