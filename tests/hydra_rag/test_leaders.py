@@ -9,7 +9,7 @@ from hydra_rag.leaders import between, dots, is_leader
 from hydra_rag.read_words import Read, surest
 
 
-@pytest.mark.parametrize("text", [".....", "........pr.iem...k:....", "_______", "·····"])
+@pytest.mark.parametrize("text", [".....", "........pr.iem...k:..........", "_______", "·····"])
 def test_a_line_of_dots_is_one_though_letters_are_among_them(text: str) -> None:
     assert is_leader(text)
 
