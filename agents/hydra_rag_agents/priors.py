@@ -31,6 +31,8 @@ _OPENING = frozenset(
     "after before during until since while when if as according in on at last next the".split()
 )
 _COUNTED = re.compile(r"\bhow many\b", re.IGNORECASE)
+#: Figures of a number that is written in groups.
+_GROUP = re.compile(r"\d{2,4}\b")
 _LEAST_NEAR = 0.25
 #: How likely an answer that has come to a word ends there: the last of a cell or sentence, one before it in
 #: a cell that is a value, one within a sentence.
@@ -106,17 +108,20 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
 
 
 def _ties(line: Line, support: Mapping[Word, WordSupport], counted: set[str]) -> list[bool]:
-    """Whether each word belongs to the next one of its cell; a figure not to what it counts."""
-    cells: list[list[str]] = [[]]
+    """Whether each word belongs to the next one of its cell: groups of figures in a sentence do, a figure not
+    to what it counts."""
+    cells: list[list[Word]] = [[]]
     for word in line.words:
-        cells[-1].append(word.text)
+        cells[-1].append(word)
         if support[word].ends:
             cells.append([])
-    return [
-        tied and not (n + 1 < len(cell) and said(counted, content_tokens(cell[n + 1])))
-        for cell in cells
-        for n, tied in enumerate(ties(cell))
-    ]
+    found: list[bool] = []
+    for cell in filter(None, cells):
+        texts = [word.text for word in cell]
+        for word, following, tied in zip(cell, [*texts[1:], ""], ties(texts), strict=True):
+            grouped = support[word].prose and _GROUP.fullmatch(word.text) and _GROUP.match(following)
+            found.append(bool(tied or grouped) and not said(counted, content_tokens(following)))
+    return found
 
 
 def _goes_on(word: str, *, prose: bool) -> bool:

@@ -68,6 +68,12 @@ def test_the_sides_of_a_thing_are_one_value() -> None:
     assert ties(["grade", "x", "5"]) == [False] * 3
 
 
+def test_groups_of_figures_in_a_sentence_are_one_number() -> None:
+    page = "You can always reach our office on 278 832 067 before the noon break"
+    ends = _ends(page, "What is the telephone number of the office?")
+    assert max(ends["278"], ends["832"]) < 0.2 < 0.4 < ends["067"]
+
+
 def test_what_is_counted_is_asked_for_already() -> None:
     page = "In all, 14 guests came to the fair in spring this year"
     assert _ends(page, "How many guests came to the fair?")["14"] >= 0.5
