@@ -11,7 +11,7 @@ from statistics import median
 from hydra_rag.geometry import Box, union
 from hydra_rag.lines import Line, group_lines
 from hydra_rag.values import Word
-from hydra_rag_agents.text_context import content_tokens, said
+from hydra_rag_agents.text_context import content_tokens, said, without_fractions
 
 __all__ = ["BULLET", "CAPTION", "Cell", "page_rows"]
 
@@ -32,8 +32,6 @@ _SIDES = frozenset("w h d l b x".split())
 _BEGINNINGS = frozenset(
     "The A An It In This These That There They We You Your Our At On As After For If".split()
 )
-#: A figure's parts are no words of the query; a caption is no value.
-_FRACTION = re.compile(r"\d+(?:[.,]\d+)+")
 #: Heads of columns that are made of function words alone, and what a question may say for them.
 _HEADS = {"what to do": ["help", "remedy", "fix", "solution", "done", "action"]}
 #: What a sentence tells that it does not say: to be called is to have a telephone number.
@@ -159,7 +157,7 @@ def _cell(words: tuple[Word, ...], row: int, asked: set[str]) -> Cell:
     label, colon, value = text.partition(": ")
     parts = (label, value) if colon else (text,)
     tokens = _HEADS.get(text.casefold()) or [
-        t for part in parts for t in content_tokens(_FRACTION.sub("", part))
+        t for part in parts for t in content_tokens(without_fractions(part))
     ]
     implied = [token for says, meant in _IMPLIED if says.search(text) for token in meant.split()]
     told = frozenset(said(asked, [*tokens, *implied]))

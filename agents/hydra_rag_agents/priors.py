@@ -13,7 +13,7 @@ from hydra_rag_agents.matching import nearness
 from hydra_rag_agents.named import names_support
 from hydra_rag_agents.places import WordSupport, word_support
 from hydra_rag_agents.ports import WordPrior
-from hydra_rag_agents.text_context import content_tokens, said
+from hydra_rag_agents.text_context import content_tokens, said, without_fractions
 from hydra_rag_agents.units import is_amount, ties, torn
 
 __all__ = ["line_priors"]
@@ -21,6 +21,8 @@ __all__ = ["line_priors"]
 #: A word without any support; factors of words that the question itself says, that do not begin their cell,
 #: that stand before a colon, that have another form than is asked for; of a sentence's words far from it.
 _START, _ASKED, _MIDDLE, _LABEL, _MISFORMED, _FAR = 0.1, 0.4, 0.5, 0.3, 0.6, 0.6
+#: What is left of a sum of money where a count is asked for.
+_NO_COUNT = 0.2
 #: Words that hardly begin an answer.
 _HARDLY, _JOINING = (
     0.4,
@@ -74,7 +76,7 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
                 likely *= _MIDDLE
             if word.text.endswith(":"):
                 likely *= _LABEL
-            if said(asked, content_tokens(word.text)):
+            if said(asked, content_tokens(without_fractions(word.text))):
                 likely *= _ASKED
             if word.text.casefold() in _JOINING:
                 likely *= _HARDLY
@@ -83,8 +85,10 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
                 likely *= _MISFORMED
             if tied[number - 1] if number else cut:
                 likely *= _HARDLY
-            if counted and is_amount(soon):
-                likely *= _MISFORMED
+            place = told.score
+            following = line.words[number + 1].text if number + 1 < len(line.words) else ""
+            if counted and is_amount(f"{word.text} {following}" if tied[number] else word.text):
+                likely, place = likely * _NO_COUNT, place * _NO_COUNT
             if name and (any(c.isdigit() for c in word.text) or word.text[:1].islower()):
                 likely *= _MISFORMED
             if name and told.prose and word.text.casefold() in _OPENING:
@@ -93,14 +97,13 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
             pieces = len(word.text.split())
             until = [_OPEN if told.prose else _GOES_ON] * (pieces - 1)
             until.append(_CLOSES if closes else _OPEN if told.prose else _GOES_ON)
-            following = line.words[number + 1].text if number + 1 < len(line.words) else ""
             if told.prose and not told.ends and following.casefold() in _JOINING:
                 until[-1] = max(until[-1], _CLOSES)
             if tied[number] or _goes_on(word.text, prose=told.prose):
                 until[-1] = _TORN
             supports = likely * math.sqrt(told.best) * named
             priors += [
-                WordPrior(likely, end, supports, told.score, told.begins and not piece, told.prose)
+                WordPrior(likely, end, supports, place, told.begins and not piece, told.prose)
                 for piece, end in enumerate(until)
             ]
         found.append(tuple(priors))

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hydra_rag.errors import ModelError
 from hydra_rag_agents.kinds import asked_kind, shape, told_kind
 from hydra_rag_agents.ports import WordPrior
-from hydra_rag_agents.text_context import content_tokens, said
+from hydra_rag_agents.text_context import content_tokens, said, without_fractions
 
 if TYPE_CHECKING:
     from hydra_rag.model import HydraModel
@@ -95,7 +95,7 @@ class Asked:
             "whole cell": float(span.prior.opens and not follows),
             "words": len(words) / 3,
             "length": log(len(span.text)),
-            "asked": len(said(self._words, content_tokens(span.text))) / len(words),
+            "asked": len(said(self._words, content_tokens(without_fractions(span.text)))) / len(words),
             f"kind: {told}": 1.0,
             f"kind: {self._kind} > {told}": 1.0,
             f"first: {shape(words[0])}{' alone' if len(words) == 1 else ''}": 1.0,

@@ -15,7 +15,15 @@ from hydra_rag.geometry import union
 from hydra_rag.lines import Line, group_lines
 from hydra_rag.values import Word
 
-__all__ = ["choose_lines", "content_tokens", "is_function_word", "relevant_lines", "said", "tidied"]
+__all__ = [
+    "choose_lines",
+    "content_tokens",
+    "is_function_word",
+    "relevant_lines",
+    "said",
+    "tidied",
+    "without_fractions",
+]
 
 _TOKEN = re.compile(r"\w+", re.UNICODE)
 _FUNCTION_WORDS = (
@@ -36,6 +44,7 @@ _IRREGULAR = {
 }  # fmt: skip
 #: Shorter words with a letter wrong are other words.
 _LONG = 6
+_FRACTION = re.compile(r"\d+(?:[.,]\d+)+")
 _DOTS = re.compile(r"[.·…_]{4,}")
 #: Width of a usual letter, in heights of a word's box.
 _WIDE = 0.5
@@ -48,6 +57,11 @@ def content_tokens(text: str) -> list[str]:
     kept = [word for word in found if word not in _STOP]
     kept = kept or [word for word in found if word not in _ASKING] or found  # "Who is it to?"
     return [_stem(word) for word in kept]
+
+
+def without_fractions(text: str) -> str:
+    """``text`` without figures that have parts: the 1 of "2.1" is no word that a question says."""
+    return _FRACTION.sub("", text)
 
 
 def is_function_word(word: str) -> bool:
