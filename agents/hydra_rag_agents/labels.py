@@ -120,7 +120,10 @@ def _over(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
             if cell.over(label) and (cell.prose or len(cell.text) > 1):
                 close = label.box.top - cell.box.bottom < _CLOSE * label.height
                 left = close and abs(cell.box.left - label.box.left) <= _LEFT * label.height
-                below = left or (middles <= label.height and (close or len(rows[label.row]) > 1))
+                below = left or (
+                    middles <= label.height
+                    and (close or len(rows[label.row]) > 1 or len(label.words) == len(cell.words) == 1)
+                )
                 value = cell.figures or _values_over(row, rows[label.row])
                 same = _alike(label, cell) and not _in_series(rows[label.row], label)
                 return cell if value and below and not same and not _labelled(cell) else None

@@ -39,6 +39,8 @@ _ASKED = re.compile(
     re.IGNORECASE,
 )
 _ASKED_FOR = 1.2
+#: What is left of the worth of words about the page ("listed", "in the chart") where it says them too.
+_ABOUT = 0.3
 #: What the query's words are worth where they stand.
 _LABEL, _SENTENCE, _TABLE, _HEADING, _OTHER = 1.0, 0.9, 0.9, 0.6, 0.4
 #: What is left of the worth of a cell that says nothing but the query, is what forms print as a label, or has
@@ -117,7 +119,7 @@ def _scored(rows: Iterable[list[Cell]], query: str) -> list[tuple[Cell, float, l
     worth = {token: math.log(1 + len(rows) / (seen[token] or 0.5)) for token in asked}
     for noun in _ASKED.findall(query):
         worth |= {t: _ASKED_FOR * worth[t] for t in content_tokens("".join(noun)) if t in worth}
-    worth |= dict.fromkeys((ABOUT_PAGE & asked) - set(seen), 0.0)
+    worth |= {token: _ABOUT * worth[token] * (token in seen) for token in ABOUT_PAGE & asked}
     usual = median(cell.height for row in rows for cell in row)
     shares: dict[Cell, dict[str, float]] = {}
     near: dict[Cell, list[Box]] = {}
