@@ -24,12 +24,12 @@ from hydra_rag.embedding import RetrievalView, embed_steps, page_prompt, pipelin
 from hydra_rag.errors import AdapterError
 from hydra_rag.fingerprint import model_fingerprint, tower_identity
 from hydra_rag.inputs import Prompt
+from hydra_rag.page_reader import Reader
 from hydra_rag.processor import HydraProcessor
 from hydra_rag.reading import load_head
 from hydra_rag.retrieval import fresh_view, load_view
 from hydra_rag.scheduler import Job, Kind, Scheduler
 from hydra_rag.streaming import AnswerStream
-from hydra_rag.tiles import Reader
 from hydra_rag.values import AttentionRows, GenerationResult, MultiVector, QueryItem, Word
 from hydra_rag.vision import VisionCache
 
@@ -220,10 +220,9 @@ class HydraModel:
         lane: Kind = "bulk",
     ) -> list[list[Word]]:
         """The words of page images in reading order, boxes in their pixels; the tower's pass of
-        :meth:`embed_pages` is used again. ``close``: read enlarged parts of them, too
-        (:mod:`hydra_rag.tiles`), which costs more than the first pass. ``lane``: ``"chat"`` where somebody
-        waits for an answer.
-        Raises :class:`UnsupportedModelError` without a reading head."""
+        :meth:`embed_pages` is used again. ``close``: read the lines that it found three times
+        more (:mod:`hydra_rag.page_reader`), which costs half as much again. ``lane``: ``"chat"`` where
+        somebody waits for an answer. Raises :class:`UnsupportedModelError` without a reading head."""
         tower = self._view().tree if lane == "bulk" else self.base_model  # it lets chats in between
         prepare = partial(page_prompt, self.processor, self._view().spec, max_tokens=max_tokens)
         reader = Reader(self.vision, tower, self.processor, partial(self.scheduler.submit, lane))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING
@@ -28,7 +28,22 @@ if TYPE_CHECKING:
 
     from hydra_rag.reading import RowText
 
-__all__ = ["Read", "in_order", "reads_of", "surest", "words_of"]
+__all__ = [
+    "ABOVE",
+    "BELOW",
+    "FAINT",
+    "Grey",
+    "Read",
+    "grey_of",
+    "in_order",
+    "reads_of",
+    "row_reads",
+    "settled",
+    "surest",
+    "words_of",
+]
+
+Grey = npt.NDArray[np.int16]
 
 #: A gap of so many patches, or so many letters, parts words where no space was named.
 _GAP_PATCHES, _GAP_LETTERS = 2.0, 3.0
@@ -37,13 +52,13 @@ _REACH = 1.75
 #: Steps from where a letter is named to its middle: it is named as soon as it can be told.
 _LATE = 1.3
 #: Room above and below the ink in a box as text layers have it, in heights of the ink.
-_ABOVE, _BELOW = 0.2, 0.3
+ABOVE, BELOW = 0.2, 0.3
 #: Share of the strongest contrast in a word that counts as ink.
 _INK = 0.4
 #: Ink higher than so many patches is large print; its spaces are at least so many heights of it wide.
 _LARGE, _SPACE = 1.15, 0.3
 #: Differences of grey below this are paper. A column that differs in so much of its height is a rule.
-_FAINT, _RULED = 16, 0.7
+FAINT, _RULED = 16, 0.7
 #: Of reads over the same ink: what another read of the same text is worth, what larger print is, and the
 #: power of the length, by which a whole word stands before its parts.
 _VOTE, _CLOSER, _LONGER = 0.8, 1.6, 0.25
@@ -71,25 +86,38 @@ class Read:
 def words_of(rows: Sequence[RowText], steps: int, image: Image.Image) -> list[Word]:
     """Words in reading order, boxes in pixels of ``image``. ``rows``: of the whole image, equally high;
     ``steps``: how many there are along a row."""
-    return in_order(reads_of(rows, steps, image))
+    return in_order(reads_of(rows, steps, grey_of(image)))
 
 
-def reads_of(rows: Sequence[RowText], steps: int, image: Image.Image) -> list[Read]:
-    """What every row names, sure or not, for :func:`in_order`; arguments as :func:`words_of`."""
-    grey = np.asarray(image.convert("L"), np.int16)
+def reads_of(rows: Sequence[RowText], steps: int, grey: Grey) -> list[Read]:
+    """What every row names, sure or not, for :func:`in_order`. ``rows``: of the whole page ``grey`` (int16
+    [height, width]), equally high; ``steps``: how many there are along a row."""
     height, width = grey.shape
     patch = height / len(rows)
-    found = []
+    found: list[Read] = []
     for index, row in enumerate(rows):
-        middle = (index + 0.5) * patch
-        for part in _split(row):
-            for letters in _apart(grey, row, part, width / steps, middle, patch):
-                left, right = _ends(row, letters, width / steps)
-                box = _em_box(_over_ink(grey, left, right, middle, patch)).clip(width, height)
-                text = "".join(row.text[i] for i in letters)
-                score = float(np.exp(np.mean([row.logprobs[i] for i in letters])))
-                found.append(Read(text, box, score))
+        found += row_reads(row, width / steps, grey, (index + 0.5) * patch, patch)
     return found
+
+
+def row_reads(
+    row: RowText, unit: float, grey: Grey, middle: float, patch: float, *, closer: bool = False
+) -> Iterator[Read]:
+    """What one row of patches names, in pixels of ``grey``. ``unit``: pixels a step; ``middle``: of the row;
+    ``patch``: its height."""
+    height, width = grey.shape
+    for part in _split(row):
+        for letters in _apart(grey, row, part, unit, middle, patch):
+            left, right = _ends(row, letters, unit)
+            box = _em_box(_over_ink(grey, left, right, middle, patch)).clip(width, height)
+            text = "".join(row.text[i] for i in letters)
+            score = float(np.exp(np.mean([row.logprobs[i] for i in letters])))
+            yield Read(text, box, score, closer)
+
+
+def grey_of(image: Image.Image) -> Grey:
+    """A page as the functions here take it: int16 [height, width]."""
+    return np.asarray(image.convert("L"), np.int16)
 
 
 def in_order(reads: Sequence[Read]) -> list[Word]:
@@ -118,7 +146,7 @@ def _ends(row: RowText, letters: Sequence[int], scale: float) -> tuple[float, fl
 
 
 def _apart(
-    grey: npt.NDArray[np.int16], row: RowText, part: list[int], scale: float, middle: float, patch: float
+    grey: Grey, row: RowText, part: list[int], scale: float, middle: float, patch: float
 ) -> list[list[int]]:
     """Large print parted where the paper shows between letters: its spaces are wider than a patch sees."""
     box = _over_ink(grey, *_ends(row, part, scale), middle, patch)
@@ -128,7 +156,7 @@ def _apart(
     margin = grey[max(0, box.top - 3) : box.bottom + 3, box.left : box.right]
     paper = np.median(np.concatenate([margin[:2], margin[-2:]]))
     difference = np.abs(band - paper).max(0, initial=0)
-    bare = difference < _INK * max(_FAINT, int(difference.max(initial=0)))
+    bare = difference < _INK * max(FAINT, int(difference.max(initial=0)))
     edges = np.flatnonzero(np.diff(np.concatenate(([False], bare, [False])).astype(np.int8)))
     gaps = [(a + b) / 2 for a, b in edges.reshape(-1, 2) if b - a >= _SPACE * box.height]
     words: list[list[int]] = [[]]
@@ -153,7 +181,7 @@ def _most(row: RowText, part: Sequence[int], steps: int) -> float:
     return max(_GAP_PATCHES * steps, _GAP_LETTERS * _pitch(row, part, steps))
 
 
-def _over_ink(grey: npt.NDArray[np.int16], left: float, right: float, middle: float, patch: float) -> Box:
+def _over_ink(grey: Grey, left: float, right: float, middle: float, patch: float) -> Box:
     """The box round the ink at ``middle``: rows of pixels that vary, up to a gap between lines."""
     x0, x1 = max(0, round(left)), max(round(left) + 1, round(right))
     reach = _REACH * patch
@@ -164,10 +192,10 @@ def _over_ink(grey: npt.NDArray[np.int16], left: float, right: float, middle: fl
         return plain
     contrast = band.max(1) - band.min(1)
     core = slice(max(0, plain.top - y0), max(1, plain.bottom - y0))
-    if contrast[core].max(initial=0) < _FAINT:  # the ink of a neighbour, read once more
+    if contrast[core].max(initial=0) < FAINT:  # the ink of a neighbour, read once more
         core = slice(0, len(band))
     strongest = int(contrast[core].max(initial=0))
-    if strongest < _FAINT:
+    if strongest < FAINT:
         return plain
     ink = contrast >= _INK * strongest
     inked = np.flatnonzero(ink[core]) + core.start
@@ -180,34 +208,31 @@ def _over_ink(grey: npt.NDArray[np.int16], left: float, right: float, middle: fl
     return Box(x0, y0 + top, x1, y0 + bottom + 1)
 
 
-def _unruled(band: npt.NDArray[np.int16]) -> npt.NDArray[np.int16]:
+def _unruled(band: Grey) -> Grey:
     """Without the columns that a vertical rule fills: letters are never that high."""
     if not band.size:
         return band
-    ruled = (np.abs(band - np.median(band)) >= _FAINT).mean(0) >= _RULED
+    ruled = (np.abs(band - np.median(band)) >= FAINT).mean(0) >= _RULED
     return band if ruled.all() else band[:, ~ruled]
 
 
 def _em_box(ink: Box) -> Box:
     """With the room above and below that boxes of text layers have."""
     return Box(
-        ink.left, ink.top - round(_ABOVE * ink.height), ink.right, ink.bottom + round(_BELOW * ink.height)
+        ink.left, ink.top - round(ABOVE * ink.height), ink.right, ink.bottom + round(BELOW * ink.height)
     )
 
 
-def surest(reads: Sequence[Read]) -> list[Read]:
+def surest(reads: Sequence[Read], least_score: float = MIN_SCORE) -> list[Read]:
     """Without those that are hardly sure, and of reads over the same ink the surest: others of the same text
     speak for it, and so do larger print and its length, a little. Of dotted lines what no word stands on."""
-    likely = [word for word in reads if word.score >= MIN_SCORE]
+    likely = [word for word in reads if word.score >= least_score]
     least = _SPECK * median([word.box.height for word in likely] or [0])
     likely = [word for word in likely if word.box.height >= least or _MARKS.issuperset(word.text)]
-    alike: dict[str, list[Read]] = {}
-    for word in likely:
-        alike.setdefault(word.text, []).append(word)
+    alike = _by_text(likely)
 
     def weight(word: Read) -> float:
-        others = (other for other in alike[word.text] if other is not word)
-        agreed = sum(other.score for other in others if word.box.iou(other.box) > _SAME_PLACE)
+        agreed = sum(other.score for other in _agreeing(word, alike))
         longer = math.pow(len(word.text), _LONGER)
         return (word.score + _VOTE * agreed) * (_CLOSER if word.closer else 1.0) * longer
 
@@ -227,14 +252,38 @@ def surest(reads: Sequence[Read]) -> list[Read]:
     return found
 
 
+def settled(words: Sequence[Read], reads: Sequence[Read]) -> list[Read]:
+    """Those of ``words`` that another of ``reads`` agrees with, text and place."""
+    alike = _by_text([read for read in reads if read.score >= MIN_SCORE])
+    return [word for word in words if any(True for _ in _agreeing(word, alike))]
+
+
+def _by_text(reads: Sequence[Read]) -> dict[str, list[Read]]:
+    alike: dict[str, list[Read]] = {}
+    for read in reads:
+        alike.setdefault(read.text, []).append(read)
+    return alike
+
+
+def _agreeing(word: Read, alike: Mapping[str, Sequence[Read]]) -> Iterator[Read]:
+    """Other reads of the same text over the same ink."""
+    top, bottom = word.box.top, word.box.bottom
+    for other in alike.get(word.text, ()):
+        near = other.box.top < bottom and other.box.bottom > top and other is not word
+        if near and word.box.iou(other.box) > _SAME_PLACE:
+            yield other
+
+
 def _same_ink(one: Box, other: Box) -> bool:
     """Whether two reads stand over the same ink. Where a short word stands is known to about a third of its
     height."""
-    height = min(one.height, other.height)
-    if min(one.bottom, other.bottom) - max(one.top, other.top) <= 0.5 * height:
+    left, top, right, bottom = one
+    other_left, other_top, other_right, other_bottom = other
+    height = min(bottom - top, other_bottom - other_top)
+    if min(bottom, other_bottom) - max(top, other_top) <= 0.5 * height:
         return False
-    narrow, wide = sorted((one, other), key=lambda box: box.width)
-    if min(one.right, other.right) - max(one.left, other.left) > 0.5 * narrow.width:
+    narrow, wide = (one, other) if right - left <= other_right - other_left else (other, one)
+    if min(right, other_right) - max(left, other_left) > 0.5 * narrow.width:
         return True
     middle = (narrow.left + narrow.right) / 2
     room = _SHIFT * height

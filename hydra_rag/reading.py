@@ -89,7 +89,7 @@ class RowText:
     row, :data:`STEPS` to a patch) and their ``logprobs``."""
 
     text: str
-    steps: tuple[int, ...]
+    steps: tuple[float, ...]
     logprobs: tuple[float, ...]
 
 
