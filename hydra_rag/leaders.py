@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from hydra_rag.geometry import Box
 
-__all__ = ["between", "dots", "is_leader"]
+__all__ = ["between", "dots", "is_leader", "strays"]
 
 _DOTS = frozenset(".·…_")
 #: Characters of the shortest one, and the share of them that are dots.
 _LEAST, _MOSTLY = 5, 0.7
+#: In heights of a word: letters that stand further from the next word are none.
+_AWAY = 1.0
 
 
 def is_leader(text: str) -> bool:
@@ -26,6 +28,20 @@ def between(line: Box, words: Iterable[Box]) -> Box:
         best = max(best, (min(left, line.right) - at, at))
         at = max(at, right)
     return Box(best[1], line.top, best[1] + max(0, best[0]), line.bottom)
+
+
+def strays(line: Box, words: Sequence[tuple[str, Box]]) -> list[int]:
+    """Which of ``words`` are dots of the ``line`` that were read as letters: single ones, away from words."""
+    on = [(box, number) for number, (_, box) in enumerate(words) if _beside(line, box)]
+    whole = [box for box, number in on if len(words[number][0]) > 1]
+    return [
+        number
+        for box, number in on
+        if len(words[number][0]) == 1
+        and all(max(box.left - w.right, w.left - box.right) > _AWAY * box.height for w in whole)
+        and line.left < box.left
+        and box.right < line.right - box.height
+    ]
 
 
 def dots(text: str, share: float) -> str:

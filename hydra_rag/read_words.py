@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from hydra_rag.figures import joined_figures
 from hydra_rag.geometry import Box
-from hydra_rag.leaders import between, dots, is_leader
+from hydra_rag.leaders import between, dots, is_leader, strays
 from hydra_rag.lines import group_lines
 from hydra_rag.reading import STEPS
 from hydra_rag.values import Word
@@ -245,6 +245,9 @@ def surest(reads: Sequence[Read], least_score: float = MIN_SCORE) -> list[Read]:
             for band in bands:
                 kept.setdefault(band, []).append(word)
     found = list({id(word): word for band in kept.values() for word in band}.values())
+    for line in lines:
+        gone = set(strays(line.box, [(word.text, word.box) for word in found]))
+        found = [word for number, word in enumerate(found) if number not in gone]
     for line in sorted(lines, key=weight, reverse=True):
         box = between(line.box, (word.box for word in found))
         if text := dots(line.text, box.width / max(1, line.box.width)):

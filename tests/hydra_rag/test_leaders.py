@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hydra_rag.geometry import Box
-from hydra_rag.leaders import between, dots, is_leader
+from hydra_rag.leaders import between, dots, is_leader, strays
 from hydra_rag.read_words import Read, surest
 
 
@@ -35,3 +35,12 @@ def test_a_label_and_its_value_stay_where_a_dotted_line_was_read_over_them() -> 
     line = Read("..e.." + "." * 95, Box(10, 100, 510, 120), 0.99)
     found = {read.text: read.box for read in surest([line, label, value])}
     assert found == {"Height": label.box, "41": value.box, "." * 80: Box(80, 100, 480, 120)}
+
+
+def test_dots_that_were_read_as_letters_are_no_words() -> None:
+    line = Box(10, 100, 510, 120)
+    words = [("Bank", Box(10, 100, 60, 120)), ("4", Box(150, 100, 160, 120)), ("4", Box(240, 100, 250, 120))]
+    value = [("5", Box(440, 100, 450, 120)), ("mm", Box(455, 100, 480, 120))]
+    assert strays(line, [*words, *value]) == [1, 2]
+    assert strays(line, [*words[:1], ("7", Box(495, 100, 505, 120))]) == []
+    assert strays(line, [("4", Box(240, 200, 250, 220))]) == []
