@@ -10,6 +10,8 @@ from hydra_rag_agents.cells import Cell
 __all__ = ["ABOUT_PAGE", "asks_headline", "headline"]
 
 _TITLES = frozenset(("title", "head", "headline"))
+#: Those that forms print as a label.
+_LABELS = frozenset(("title", "headline"))
 #: As :func:`hydra_rag_agents.text_context.content_tokens` makes them. Where no line says them they are no
 #: sign that the page has no answer: a chart does not say "chart", nor a calendar that things take place.
 ABOUT_PAGE = _TITLES | frozenset(
@@ -29,7 +31,8 @@ def asks_headline(asked: Set[str], seen: Collection[str]) -> bool:
     says itself ("Title:" is a label, and its value is meant)."""
     if asked >= _KIND:
         return "kind" not in seen and ABOUT_PAGE.issuperset(asked - _KIND)
-    return not _TITLES.isdisjoint(asked) and _TITLES.isdisjoint(seen) and ABOUT_PAGE.issuperset(asked)
+    named = _LABELS.isdisjoint(seen)  # a "Head of department" is no heading
+    return not _TITLES.isdisjoint(asked) and named and ABOUT_PAGE.issuperset(asked)
 
 
 def headline(rows: Sequence[Sequence[Cell]]) -> list[Cell]:

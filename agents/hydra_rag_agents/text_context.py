@@ -46,6 +46,7 @@ _IRREGULAR = {
 _LONG = 6
 _FRACTION = re.compile(r"\d+(?:[.,]\d+)+")
 _DOTS = re.compile(r"[.·…_]{4,}")
+_LEFT_OVER = re.compile(r"^[.·…_]{2,}(?=[\w$€£])")
 #: Width of a usual letter, in heights of a word's box.
 _WIDE = 0.5
 _LEADER = re.compile(r"[.·…_]+|[.·…_:]{2,}")
@@ -135,7 +136,7 @@ def _without_leader(word: Word) -> Iterator[Word]:
     """What stands before and after a dotted line that was read as a part of the word."""
     parts = _DOTS.split(word.text)
     if len(parts) == 1:
-        yield word
+        yield Word(_LEFT_OVER.sub("", word.text), word.box) if _LEFT_OVER.match(word.text) else word
         return
     box = word.box
     letter = _WIDE * box.height

@@ -139,6 +139,7 @@ _DEGREE = re.compile(
 _WORDS = re.compile(r"\w+")
 #: The number that a thing has; "the number of pages" is a count.
 _OWN_NUMBER = re.compile(r"\bnumber of (?:the|this) (\w+[^\Ws])\b", re.IGNORECASE)
+_STANDS = re.compile(r"\b(does .+ )stand for\b", re.IGNORECASE)
 _BILL = r"(?:the |this )?(?:invoice|bill|receipt|order|offer|quotation)"
 _MADE = r"(?:addressed|written|made out|issued|sent|for)(?: to)?"
 #: Whose bill it is: forms print a name for that, not a verb.
@@ -159,6 +160,7 @@ def in_page_words(question: str, words: Sequence[Word]) -> str:
     page = _Page.of(words)
     if not page.lines:
         return question
+    question = _STANDS.sub(r"\1mean", question)
     question = _BILLED.sub("Who is the customer", _OWN_NUMBER.sub(r"\1 number", question))
     whole, degree = tuple(content_tokens(question)), _DEGREE.search(question)
     out, at = [], degree.end() if degree else 0

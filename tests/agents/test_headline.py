@@ -105,3 +105,10 @@ def test_a_label_of_a_form_speaks_for_its_value_alone() -> None:
     scores = {word.text: told.score for word, told in support.items()}
     assert scores["ADAMS"] == 1.0
     assert max(scores[text] for text in ("CARPENTER", "KING", "SAMUEL")) < 0.6
+
+
+def test_a_head_of_department_is_no_heading() -> None:
+    page = REPORT + "\nHead of department    Mira Falk\n"
+    words = _tall(words_of(page), "Harvest outlook")
+    assert _said(words, "Which heading does the page have?") == "Harvest outlook"
+    assert _said(words, "What kind of document is this?") == "Harvest outlook"
