@@ -26,13 +26,15 @@ _TALLER, _UPPER = 1.15, 0.6
 _LETTERS, _FIGURES, _LOWER = 3, 0.6, 0.5
 
 
-def asks_headline(asked: Set[str], seen: Collection[str]) -> bool:
+def asks_headline(question: str, asked: Set[str], seen: Collection[str]) -> bool:
     """Whether a question with these content words asks for the page's title. ``seen``: those that the page
     says itself ("Title:" is a label, and its value is meant)."""
     if asked >= _KIND:
         return "kind" not in seen and ABOUT_PAGE.issuperset(asked - _KIND)
-    named = _LABELS.isdisjoint(seen)  # a "Head of department" is no heading
-    return not _TITLES.isdisjoint(asked) and named and ABOUT_PAGE.issuperset(asked)
+    if _TITLES.isdisjoint(asked) or not _LABELS.isdisjoint(seen):
+        return False
+    leads = "head" in asked and "heading" not in question.casefold()  # a "Head of department" is no heading
+    return not leads and ABOUT_PAGE.issuperset(asked)
 
 
 def headline(rows: Sequence[Sequence[Cell]]) -> list[Cell]:

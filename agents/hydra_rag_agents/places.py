@@ -110,7 +110,7 @@ def _scored(rows: Iterable[list[Cell]], query: str) -> list[tuple[Cell, float, l
     asked = set(content_tokens(query))
     rows = list(rows)
     seen = Counter(token for row in rows for token in frozenset().union(*(cell.told for cell in row)))
-    if asks_headline(asked, seen):
+    if asks_headline(query, asked, seen):
         return [(cell, 1.0, []) for cell in headline(rows)]
     if asks_issuer(query) and (head := letterhead(rows)):
         return [(head, 1.0, [])]

@@ -144,6 +144,8 @@ _BILL = r"(?:the |this )?(?:invoice|bill|receipt|order|offer|quotation)"
 _MADE = r"(?:addressed|written|made out|issued|sent|for)(?: to)?"
 #: Whose bill it is: forms print a name for that, not a verb.
 _BILLED = re.compile(rf"^\s*(?:(?:to|for) whom|who|whom) (?:is|was) {_BILL} {_MADE}(?=\W*$)", re.IGNORECASE)
+#: Of the page: no other word for who leads.
+_HEADLINES = frozenset(("heading", "headings"))
 #: Where a table has a head for what is asked for, these words are not it: "done" is a state there.
 _ASKED_ONLY = frozenset((("done",), ("help",), ("mean",)))
 #: In line heights: what parts the cells of a line; words of a label at most.
@@ -243,6 +245,7 @@ def _expressions(question: str) -> Iterator[tuple[int, int, tuple[str, ...]]]:
     places = [
         (match.start(), match.end(), token)
         for match in _WORDS.finditer(question)
+        if match.group().casefold() not in _HEADLINES
         for token in _content(match.group())
     ]
     known = _meanings()

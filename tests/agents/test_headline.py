@@ -112,3 +112,4 @@ def test_a_head_of_department_is_no_heading() -> None:
     words = _tall(words_of(page), "Harvest outlook")
     assert _said(words, "Which heading does the page have?") == "Harvest outlook"
     assert _said(words, "What kind of document is this?") == "Harvest outlook"
+    assert "Mira" in _said(words, "Who is the head?")

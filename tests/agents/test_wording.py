@@ -37,6 +37,7 @@ def test_only_what_the_page_says_otherwise_is_said_otherwise(question: str, expe
 
 
 LABELS = """
+Manager               Ivo Brandt
 Client number         18746913
 Bill to               Lena Falk
 Heart rate            84 bpm
@@ -55,6 +56,7 @@ Lamp broken       Replace it    done
         ("Who is the client?", "Who is the bill to?"),
         ("What is the client number?", "What is the client number?"),
         ("To whom is the invoice addressed?", "Who is the bill to?"),
+        ("Which heading does the page have?", "Which heading does the page have?"),
         ("What is the pulse?", "What is the heart rate?"),
         ("What kind of heating is it?", "What heating type is it?"),
         ("What is the student ID?", "What is the matriculation no?"),
