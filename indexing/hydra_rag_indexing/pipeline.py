@@ -15,9 +15,7 @@ import logging
 import os
 import shutil
 import time
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,22 +198,18 @@ class Ingestor:
     def _read(self, original: Path, name: str, skip: set[int], failed: list[FailedPage]) -> Iterator[_Page]:
         """Pages with their images stored; runs in the reader's thread."""
         from hydra_rag_indexing.files import load_pages
+        from hydra_rag_indexing.files.in_order import in_order
 
         def bad(page: BadPage) -> None:
             failed.append(FailedPage(page.number, page.code, page.message.replace(original.name, name)))
 
         try:
             pages = load_pages(original, ocr=file_ocr(self._text_mode), on_bad_page=bad)
-            with closing(cast("Generator[PageImage]", pages)), ThreadPoolExecutor(_WRITERS) as pool:
-                # Compressing and syncing images overlaps with drawing the next ones, in order.
-                writing: deque[Future[_Page]] = deque()
-                for page in pages:
-                    if page.number not in skip:
-                        writing.append(pool.submit(self._stored, page))
-                    if len(writing) > _WRITERS:
-                        yield writing.popleft().result()
-                while writing:
-                    yield writing.popleft().result()
+            with closing(cast("Generator[PageImage]", pages)):
+                # Compressing and syncing images overlaps with drawing the next ones.
+                wanted = (page for page in pages if page.number not in skip)
+                with closing(in_order(self._stored, wanted, _WRITERS)) as stored:
+                    yield from stored
         except FileError as error:
             # The reader knows the stored copy, the user the file.
             raise FileError(error.message.replace(original.name, name), code=error.code) from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
+from queue import SimpleQueue
 from types import SimpleNamespace
 
 import numpy as np
@@ -85,7 +88,8 @@ def test_answers_of_the_engine_become_words(monkeypatch: pytest.MonkeyPatch) -> 
         SimpleNamespace(word_results=(("", 1.0, None),)),
         SimpleNamespace(),
     ]
-    monkeypatch.setattr(ocr, "_engine", lambda: lambda pixels, return_word_box: answers.pop(0))
+    monkeypatch.setattr(ocr, "_IDLE", SimpleQueue())
+    monkeypatch.setattr(ocr, "_new_engine", lambda: lambda pixels, return_word_box: answers.pop(0))
     image = Image.fromarray(np.eye(40, 100, dtype=np.uint8) * 255).convert("RGB")
     assert ocr.read_words(image) == [
         Word("Hello", Box(1, 2, 30, 12)),
@@ -105,3 +109,54 @@ def test_real_engine_reads_a_scan(scan: Path, capfd: pytest.CaptureFixture[str])
     assert abs(page.words[0].box.left - 62) < 12
     assert all(160 < word.box.top < 200 < word.box.bottom < 245 for word in page.words)
     assert capfd.readouterr() == ("", "")
+
+
+def test_pages_are_read_side_by_side_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Later pages are done sooner here; every engine has one user at a time and is used again."""
+    path = tmp_path / "scans.pdf"
+    path.write_bytes(make_pdf([Leaf(b"0 0 50 50 re f", media=(0, 0, 100 + 20 * n, 100)) for n in range(6)]))
+    busy: set[int] = set()
+    made: list[object] = []
+
+    def new_engine() -> object:
+        name = len(made)
+
+        def engine(pixels: np.ndarray, return_word_box: bool) -> SimpleNamespace:
+            assert name not in busy, "two threads share an engine"
+            busy.add(name)
+            time.sleep(0.3 / pixels.shape[1] * 100)
+            busy.remove(name)
+            box = [[0, 0], [9, 0], [9, 9], [0, 9]]
+            return SimpleNamespace(word_results=(((str(pixels.shape[1]), 0.9, box),),))
+
+        made.append(engine)
+        return engine
+
+    monkeypatch.setattr(ocr, "available", lambda: True)
+    monkeypatch.setattr(ocr, "_IDLE", SimpleQueue())
+    monkeypatch.setattr(ocr, "_new_engine", new_engine)
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    for _ in range(2):
+        pages = list(load_pages(path))
+        assert [page.words[0].text for page in pages] == [str(page.image.width) for page in pages]
+        assert [page.number for page in pages] == [1, 2, 3, 4, 5, 6]
+    assert 1 < len(made) <= 3
+
+
+def test_a_picture_that_the_engine_fails_on_comes_after_those_before_it(
+    tmp_path: Path, reader: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "scans.pdf"
+    path.write_bytes(make_pdf([Leaf(b"0 0 50 50 re f", media=(0, 0, 100 + 20 * n, 100)) for n in range(5)]))
+    widths = [page.image.width for page in load_pages(path, ocr="never")]
+
+    def read(image: Image.Image) -> list[Word]:
+        if image.width == widths[2]:
+            raise ValueError("broken")
+        return [Word(str(image.width), Box(1, 2, 3, 4))]
+
+    monkeypatch.setattr(ocr, "read_words", read)
+    pages = load_pages(path)
+    assert [next(pages).words[0].text for _ in range(2)] == [str(width) for width in widths[:2]]
+    with pytest.raises(ValueError, match="broken"):
+        next(pages)

@@ -3,9 +3,11 @@ models are in its wheel). Imported on first use; without the extra it says so.""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from math import ceil, floor
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +44,9 @@ def read_words(image: Image.Image) -> list[Word]:
     if image.getcolors(1) is not None:
         return []
     # The engine takes OpenCV's channel order.
-    answer = _engine()(np.ascontiguousarray(np.asarray(image)[:, :, ::-1]), return_word_box=True)
+    pixels = np.ascontiguousarray(np.asarray(image)[:, :, ::-1])
+    with _engine() as engine:
+        answer = engine(pixels, return_word_box=True)
     words: list[Word] = []
     for line in getattr(answer, "word_results", None) or ():
         for item in line if line and not isinstance(line[0], str) else (line,):
@@ -59,9 +63,26 @@ def _box(corners: Any) -> Box:
     return Box(floor(min(xs)), floor(min(ys)), ceil(max(xs)), ceil(max(ys)))
 
 
-@cache
-def _engine() -> Any:
+#: Engines that nobody uses at the moment. One keeps the size of its last picture, so threads can't share it.
+_IDLE: SimpleQueue[Any] = SimpleQueue()
+
+
+@contextmanager
+def _engine() -> Iterator[Any]:
+    """An engine for one picture; it computes in the caller's thread alone."""
+    try:
+        engine = _IDLE.get_nowait()
+    except Empty:
+        engine = _new_engine()
+    try:
+        yield engine
+    finally:
+        _IDLE.put(engine)
+
+
+def _new_engine() -> Any:
     require()
     from rapidocr import RapidOCR
 
-    return RapidOCR(params={"Global.log_level": "critical"})
+    threads = {f"EngineConfig.onnxruntime.{kind}_op_num_threads": 1 for kind in ("intra", "inter")}
+    return RapidOCR(params={"Global.log_level": "critical", **threads})
