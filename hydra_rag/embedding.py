@@ -19,6 +19,7 @@ from torch import nn
 from hydra_rag.adapter import AdapterSpec
 from hydra_rag.backbones import Profile
 from hydra_rag.errors import UsageError
+from hydra_rag.heap import give_back
 from hydra_rag.inputs import Prompt
 from hydra_rag.processor import HydraProcessor
 from hydra_rag.scheduler import in_turn
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
     from hydra_rag.vision import VisionCache
 
 __all__ = ["RetrievalView", "embed_steps", "page_prompt", "pipelined", "query_prompt"]
+
+
+#: After so many chunks of pages free memory goes back to the system.
+_CHUNKS = 4
 
 
 class RetrievalView:
@@ -214,7 +219,13 @@ def pipelined(
     and no more than two chunks of pixels exist at a time. An error or interrupt cancels what is queued."""
     starts = range(0, len(images), chunk)
     jobs = ((start, submit([prepare(image) for image in images[start : start + chunk]])) for start in starts)
-    return [page for _, pages in in_turn(jobs) for page in pages]
+    out: list[MultiVector] = []
+    for number, (_, pages) in enumerate(in_turn(jobs), start=1):
+        out += pages
+        if not number % _CHUNKS:
+            give_back()
+    give_back()
+    return out
 
 
 def _multi_vector(vectors: torch.Tensor, prompt: Prompt, *, boxes: bool) -> MultiVector:
