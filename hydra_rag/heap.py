@@ -1,7 +1,7 @@
 """Memory that the process has freed, given back to the system.
 
-Patches and activations have as many sizes as pages have, and what is kept of each page (vectors, features) lies
-between them, so the C library's heap grows from page to page although little of it is in use.
+Patches and activations have as many sizes as pages have, and what is kept of each page lies between them, so
+the C library's heap grows from page to page although little of it is in use.
 """
 
 from __future__ import annotations
