@@ -58,7 +58,8 @@ class Gate:
     ``max_area``, ``min_enrichment``, ``min_zoom``, ``max_entropy``: what a spot must keep to be worth a
     crop. ``sure``: an answer of this confidence needs no closer look. ``min_gain``: where the model chooses
     among words that it has read itself, these decide instead: how many times larger a crop must show them,
-    unless the answer has the confidence ``sure_read``.
+    unless the answer has the confidence ``sure_read``; with less than ``unsure``, or no answer, print of any
+    size is looked at.
     ``gazes``: at most so many a turn.
     ``unsupported``: factor on the confidence of an answer that its crop alone does not give; ``unneeded``:
     of one that the page still gives with the crop's region blanked.
@@ -71,6 +72,7 @@ class Gate:
     sure: float = 0.9
     min_gain: float = 2.0
     sure_read: float = 1.01
+    unsure: float = 0.0
     gazes: int = 2
     unsupported: float = 0.5
     unneeded: float = 0.85

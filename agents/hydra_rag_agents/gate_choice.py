@@ -56,8 +56,9 @@ def choose_gate(records: Sequence[Mapping[str, Any]], base: Gate | None = None) 
     """Thresholds under which gating these records is right most often; of equals, with the fewest tokens.
 
     A record that chose among words which the model read gazes where a crop shows them so much larger and the
-    answer, if there was one, was not very sure; others where the glance was not sure and their best spot
-    passes. The answer is then that of ``always``, else of ``never``. At most 70 % of the tokens that
+    answer, if there was one, was not very sure, or where it was very unsure; others where the glance was not
+    sure and their best spot passes. The answer is then that of ``always``, else of ``auto`` where that did
+    not gaze, else of ``never``. At most 70 % of the tokens that
     ``always`` takes are spent, and a percent of them is worth 0.05 points. Where several are as good, what
     the gate had before stays, or the nearest to it. Fewer ``gazes`` are tried as if what took more had not
     helped, and had cost that share of its tokens.
@@ -67,9 +68,15 @@ def choose_gate(records: Sequence[Mapping[str, Any]], base: Gate | None = None) 
     seen = [r for r in records if r["never"].get("gain") is None]
     chosen: dict[str, float] = {}
     if read:
-        pairs = product((1.2, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, _NEVER), (1.01, 0.99, 0.97, 0.95, 0.9, 0.8))
-        gains = [{"min_gain": gain, "sure_read": sure} for gain, sure in pairs]
-        gains.sort(key=lambda g: (abs(math.log(g["min_gain"] / start.min_gain)), -g["sure_read"]))
+        triples = product(
+            (1.2, 1.5, 1.75, 2.0, 2.25, 2.5, 3.0, _NEVER),
+            (1.01, 0.99, 0.97, 0.95, 0.9, 0.8),
+            (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9),
+        )
+        gains = [dict(zip(("min_gain", "sure_read", "unsure"), values, strict=True)) for values in triples]
+        gains.sort(
+            key=lambda g: (abs(math.log(g["min_gain"] / start.min_gain)), -g["sure_read"], g["unsure"])
+        )
         by_gazes = [
             (*_best([_cut(r, most) for r in read], gains, _reads_larger), most)
             for most in range(1, start.gazes + 1)
@@ -98,7 +105,7 @@ def _best(
     every = sum(r["always"]["tokens"] for r in records) or 1
 
     def merit(option: Mapping[str, float]) -> tuple[bool, float]:
-        made = [r["always" if gazes(r, option) else "never"] for r in records]
+        made = [r["always"] if gazes(r, option) else _unlooked(r) for r in records]
         right = sum(r["right"] for r in made) / len(made)
         cost = sum(r["tokens"] for r in made) / every
         return cost <= _BUDGET, float(round(right - 0.05 * cost, 9))
@@ -117,10 +124,18 @@ def _cut(record: Mapping[str, Any], most: int) -> Mapping[str, Any]:
     return {**record, "always": {**always, "right": never["right"], "tokens": tokens}}
 
 
+def _unlooked(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The run without a closer look; that of ``auto`` spells its answer once more, as it would here."""
+    gated = record.get("auto")
+    return record["never"] if gated is None or gated["gazes"] else gated  # type: ignore[no-any-return]
+
+
 def _reads_larger(record: Mapping[str, Any], gate: Mapping[str, float]) -> bool:
     glance = record["never"]
-    sure = glance["text"] is not None and glance["confidence"] >= gate["sure_read"]
-    return bool(glance["gain"] >= gate["min_gain"] and not sure)
+    confidence = 0.0 if glance["text"] is None else glance["confidence"]
+    if glance["gain"] >= gate["min_gain"]:
+        return bool(confidence < gate["sure_read"])
+    return bool(glance["gain"] > 0 and confidence < gate["unsure"])
 
 
 def _gazes(record: Mapping[str, Any], gate: Mapping[str, float]) -> bool:

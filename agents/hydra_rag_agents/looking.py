@@ -171,12 +171,12 @@ def gain(
 ) -> float:
     """How many times larger a closer look shows ``words``, which lie in ``box`` (``None``: anywhere).
 
-    1.0 where there is nothing to gain, because the words are certain; infinite where it is not known: there
+    0.0 where there is nothing to gain, because the words are certain; infinite where it is not known: there
     are no words, or the model sees the pixels themselves."""
     if not words or not reader.profile.bound or not reader.profile.text_px:
         return math.inf
     if not rereads(library, reader, page, box):
-        return 1.0
+        return 0.0
     scale = _reading_scale(reader.profile, text_height(words))
     return scale / reader.sharpness(*library.image(page).size)
 

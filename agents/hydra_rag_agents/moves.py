@@ -117,6 +117,11 @@ class Judgement:
     gain: float = math.inf
 
 
+def _uncertain(gain: float) -> bool:
+    """Whether words of this ``gain`` are what the model has read itself, and may be wrong."""
+    return 0.0 < gain < math.inf
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """All that a policy may look at.
@@ -160,13 +165,26 @@ class View:
         the model is sure of what it read; or, where it sees pixels, it was certain."""
         if self.best is None or math.isinf(larger := self.judgements[self.best].gain):
             return self.certain
-        return larger < self.gate.min_gain or self.judgements[self.best].confidence >= self.gate.sure_read
+        if larger < self.gate.min_gain:
+            return not self.doubtful
+        return self.judgements[self.best].confidence >= self.gate.sure_read
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether words that the model has read itself gave no answer, or one that it is far from sure of:
+        print of any size is then looked at again."""
+        if self.best is None:
+            return self.gate.unsure > 0 and any(_uncertain(draft.gain) for draft in self.drafts)
+        chosen = self.judgements[self.best]
+        return _uncertain(chosen.gain) and chosen.confidence < self.gate.unsure
 
     def gains(self, page: PageId) -> bool:
         """Whether a closer look at the page may show more than was seen of it."""
         known = [j.gain for j in self.judgements if j.page == page]
         known = known or [d.gain for d in self.drafts if page in d.pages]
-        return not known or known[-1] >= self.gate.min_gain
+        if not known or known[-1] >= self.gate.min_gain:
+            return True
+        return self.doubtful and _uncertain(known[-1])
 
     @property
     def certain(self) -> bool:

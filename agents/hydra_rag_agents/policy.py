@@ -120,7 +120,7 @@ def _gaze(view: View) -> Action | None:
             if looking in view.refused or not view.fits(keep=3):
                 continue
             return looking
-        worth = view.gate.worth(look, always=always)
+        worth = view.gate.worth(look, always=always or view.doubtful)
         spots = [s for s in worth if not any(d.visited(page, s.box) for d in gazes)]
         crops = min(2 if view.profile.beside else 1, view.budget.crops - view.spent.crops)
         boxes = tuple(s.box for s in spots[: max(0, crops)])

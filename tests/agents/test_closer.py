@@ -92,6 +92,23 @@ def test_small_print_that_was_read_surely_is_not_read_again() -> None:
         assert [step.action for step in steps].count("gaze") == gazes
 
 
+@pytest.mark.parametrize("known", [("Total", "Tctal"), ("Total",)])  # an answer, and none
+@pytest.mark.parametrize(("unsure", "gazes"), [(0.0, 0), (0.2, 0), (1.01, 1)])
+def test_large_print_is_looked_at_where_the_answer_is_unsure(
+    unsure: float, gazes: int, known: tuple[str, ...]
+) -> None:
+    made = reader(LARGE, known)
+    made.gate = replace(made.gate, unsure=unsure)
+    _, _, steps = play(made)
+    nothing = unsure > 0 and known == ("Total",)  # no answer is less sure than any
+    assert [step.action for step in steps].count("gaze") == (1 if nothing else gazes)
+    assert made.looks == (1 if nothing else gazes)
+    made = reader(LARGE, known)
+    made.gate = replace(made.gate, unsure=unsure)
+    _, _, steps = play(made, read=False)
+    assert "gaze" not in [step.action for step in steps], "the words of a text layer are certain"
+
+
 def test_always_reads_once_also_where_print_is_large() -> None:
     made = reader(LARGE)
     _, answer, steps = play(made, gaze="always")

@@ -115,6 +115,19 @@ def test_small_print_that_was_read_surely_need_not_be_read_again() -> None:
     assert harmful["gazes"] == 2
 
 
+def test_large_print_is_looked_at_where_unsure_answers_gain_by_it() -> None:
+    def record(confidence: float, never: bool, gain: float = 1.4) -> dict[str, object]:
+        first = {"right": never, "tokens": 300, "gain": gain, "text": "a", "confidence": confidence}
+        spelled = {"right": never, "tokens": 500, "gazes": 0}
+        return {"never": first, "auto": spelled, "always": {"right": True, "tokens": 3000}}
+
+    unsure, sure = record(0.4, False), record(0.95, True)
+    assert 0.4 < choose_gate([unsure, sure, sure, sure])["unsure"] <= 0.95
+    assert choose_gate([record(0.4, True), sure, sure, sure])["unsure"] == 0.0  # nothing to gain
+    certain = record(0.4, False, gain=0.0)  # words of a text layer
+    assert choose_gate([certain, sure])["unsure"] == 0.0
+
+
 def test_the_gate_spends_less_than_always_looking_would() -> None:
     def record(gain: float) -> dict[str, object]:
         first = {"right": False, "tokens": 300, "gain": gain, "text": "a", "confidence": 0.5}
