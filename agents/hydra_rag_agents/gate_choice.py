@@ -21,6 +21,8 @@ __all__ = ["calibrated_gate", "choose_gate"]
 
 #: A gain that no crop has.
 _NEVER = 1e3
+#: Records of pages in which a model that reads found no words, from which thresholds for them are chosen.
+_ENOUGH = 10
 #: What gating may cost of the tokens that always gazing takes, where that can be met.
 _BUDGET = 0.7
 
@@ -83,7 +85,7 @@ def choose_gate(records: Sequence[Mapping[str, Any]], base: Gate | None = None) 
         ]
         _, best, most = max(by_gazes, key=lambda found: found[0])
         chosen |= best | {"sure": 0.0, "gazes": most}
-    if seen:
+    if seen and (not read or len(seen) >= _ENOUGH):
         grid = product(
             (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99),
             (1.0, 1.5, 2.0, 3.0, 4.0),
