@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,31 +55,43 @@ def train_nano(
 def train_adapter_on(
     data: Path, out: Path, *, model: str, device: str = "auto", minutes: float = 20, steps: int = 0, batch:
     int = 8,
-    dim: int = 128, rank: int = 32, lr: float = 5e-4, page_tokens: int | None = None, seed: int = 0, resume:
-    bool = True,
+    dim: int | None = None, rank: int = 32, lr: float = 5e-4, page_tokens: int | None = None, seed: int = 0,
+    resume: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a retrieval adapter for ``model`` on the pages and queries of ``data``; saved to ``out``.
 
-    Goes on from ``out`` when it holds an adapter and ``resume`` is set. Returns first and last mean losses.
+    Goes on from ``out`` when it holds an adapter and ``resume`` is set, else from the one beside the model,
+    unless that has another ``dim``; a new one has 128. ``page_tokens``: visual tokens of a page, kept in the
+    adapter for the pages to be indexed with it. Returns first and last mean losses.
     """
     from hydra_rag.model import HydraModel
     from hydra_rag.training.adapter_trainer import AdapterTraining, train_adapter
     from hydra_rag.training.own_data import OwnPages
 
+    if not minutes and not steps:
+        raise UsageError("the training would never end; give a number of minutes or of steps")
     pages = OwnPages(data)
     engine = HydraModel.load(model, device=device)
     try:
         if resume and (out / "hydra.json").is_file():
             engine.load_adapter(out)
-        elif engine.retrieval is None or engine.retrieval.spec.dim != dim:
-            engine.new_adapter(dim, rank=rank, alpha=rank, seed=seed)
-        options = AdapterTraining(minutes=minutes, steps=steps, lr=lr, page_tokens=page_tokens)
-        log = out.with_suffix(".log")
+        elif engine.retrieval is None or dim not in (None, engine.retrieval.spec.dim):
+            engine.new_adapter(dim or 128, rank=rank, alpha=rank, seed=seed)
+        assert engine.retrieval is not None
+        if dim not in (None, engine.retrieval.spec.dim):
+            raise UsageError(
+                f"{out} holds an adapter with vectors of {engine.retrieval.spec.dim} numbers, not {dim}; "
+                f"give another --out, or --dim {engine.retrieval.spec.dim} to go on with it"
+            )
+        if page_tokens is not None:
+            engine.retrieval.spec = replace(engine.retrieval.spec, page_tokens=page_tokens)
+        options = AdapterTraining(minutes=minutes, steps=steps, lr=lr)
+        log = out.with_name(f"{out.name}.log")
         losses = train_adapter(engine, pages.batches(seed, batch), out, options, _logger(log))
     finally:
         engine.close()
     tenth = max(1, len(losses) // 10)
-    curve = draw_curve(log.parent, log.stem, title="retrieval adapter")
+    curve = draw_curve(log.parent, out.name, title="retrieval adapter")
     return {
         "adapter": str(out),
         "curve": None if curve is None else str(curve),

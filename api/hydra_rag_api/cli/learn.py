@@ -123,8 +123,15 @@ def register(app: typer.Typer) -> None:
         minutes: Annotated[float, typer.Option("--minutes", min=0, help="Stop after so many minutes.")] = 20,
         steps: Annotated[int, typer.Option("--steps", min=0, help="Stop after so many steps.")] = 0,
         batch: Annotated[int, typer.Option("--batch", min=2, help="Pages a step.")] = 8,
-        dim: Annotated[int, typer.Option("--dim", min=1, help="Length of one vector.")] = 128,
+        dim: Annotated[
+            int | None, typer.Option("--dim", min=1, help="Length of one vector (new adapters: 128).")
+        ] = None,
         rank: Annotated[int, typer.Option("--rank", min=1, help="Rank of the LoRA.")] = 32,
+        lr: Annotated[float, typer.Option("--lr", min=0.0, help="Learning rate at its highest.")] = 5e-4,
+        page_tokens: Annotated[
+            int | None,
+            typer.Option("--page-tokens", min=1, help="Visual tokens of a page, here and when indexed."),
+        ] = None,
         seed: Annotated[int, typer.Option("--seed", help="Order of the pages, first weights.")] = 0,
     ) -> None:
         """Train a retrieval adapter for --model on your own pages and queries. Resumable.
@@ -142,6 +149,8 @@ def register(app: typer.Typer) -> None:
             batch=batch,
             dim=dim,
             rank=rank,
+            lr=lr,
+            page_tokens=page_tokens,
             seed=seed,
             minutes=minutes,
         )
