@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hydra_rag.errors import UsageError
-from hydra_rag_api.cli.command import Cli, command
+from hydra_rag_api.cli.command import INTERRUPTED, Cli, command
 from hydra_rag_api.cli.progress import page_progress
 
 if TYPE_CHECKING:
@@ -126,14 +126,21 @@ def register(app: typer.Typer) -> None:
         dim: Annotated[
             int | None, typer.Option("--dim", min=1, help="Length of one vector (new adapters: 128).")
         ] = None,
-        rank: Annotated[int, typer.Option("--rank", min=1, help="Rank of the LoRA.")] = 32,
-        lr: Annotated[float, typer.Option("--lr", min=0.0, help="Learning rate at its highest.")] = 5e-4,
+        rank: Annotated[
+            int | None, typer.Option("--rank", min=1, help="Rank of the LoRA (new adapters: 32).")
+        ] = None,
+        lr: Annotated[
+            float | None,
+            typer.Option(
+                "--lr", min=1e-9, help="Learning rate at its highest (default: by the model's width)."
+            ),
+        ] = None,
         page_tokens: Annotated[
             int | None,
             typer.Option("--page-tokens", min=1, help="Visual tokens of a page, here and when indexed."),
         ] = None,
         seed: Annotated[int, typer.Option("--seed", help="Order of the pages, first weights.")] = 0,
-    ) -> None:
+    ) -> int:
         """Train a retrieval adapter for --model on your own pages and queries. Resumable.
 
         The folder is that of `hydra-rag eval`: pages.jsonl, and queries.jsonl where there is one.
@@ -154,7 +161,12 @@ def register(app: typer.Typer) -> None:
             seed=seed,
             minutes=minutes,
         )
+        if report["interrupted"]:
+            kept = f", saved in {out}" if report["steps"] else ""
+            cli.out.error("interrupted", f"Interrupted after {report['steps']} steps{kept}. {resume}")
+            return INTERRUPTED
         cli.out.result(report, lambda console: console.print(report, markup=False))
+        return 0
 
 
 def _device(cli: Cli) -> str:
