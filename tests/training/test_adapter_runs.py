@@ -103,6 +103,19 @@ def test_the_log_goes_on_with_the_adapter_and_begins_with_a_new_one(
     assert "--rank 32" in " ".join(capfd.readouterr().err.split())
 
 
+def test_only_a_new_adapter_begins_anew_and_its_pages_suit_a_processor(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr(commands, "begin_spread", lambda *_: begun.append(1))
+    assert run([*command, "--steps", "1"]) == 0
+    assert begun == [1]
+    assert json.loads((tmp_path / "adapter" / "hydra.json").read_text())["page_tokens"] == 256
+    assert run([*command, "--steps", "1", "--page-tokens", "64"]) == 0
+    assert begun == [1], "what was learned stays"
+    assert json.loads((tmp_path / "adapter" / "hydra.json").read_text())["page_tokens"] == 64
+
+
 def test_a_training_that_falls_apart_leaves_what_was_saved(
     command: list[str], base: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
