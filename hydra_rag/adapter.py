@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -137,11 +138,19 @@ def lora_config(*, rank: int, alpha: int, dropout: float = 0.0, random: bool = F
 
 
 def write_adapter(folder: Path, view: RetrievalView) -> None:
-    """Save in the format of this module; ``hydra.json`` last, so that a torn copy is refused."""
+    """Save in the format of this module. All files are written beside the folder and then moved,
+    ``hydra.json`` last: an interrupted save leaves what was there, and a torn copy is refused."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as part:
+        _write_files(Path(part), view)
+        (folder / "hydra.json").unlink(missing_ok=True)
+        for path in sorted(Path(part).iterdir(), key=lambda path: path.name == "hydra.json"):
+            path.replace(folder / path.name)
+
+
+def _write_files(folder: Path, view: RetrievalView) -> None:
     from safetensors.torch import save_file
 
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "hydra.json").unlink(missing_ok=True)
     view.peft_model.save_pretrained(str(folder), safe_serialization=True)
     (folder / "README.md").unlink(missing_ok=True)  # peft writes an empty template of a model card
     settings = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))

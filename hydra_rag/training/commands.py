@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra_rag.errors import UsageError
 from hydra_rag.training.nano_stages import STAGES, export, read_config, run_stage
+
+if TYPE_CHECKING:
+    import torch
+
+    from hydra_rag.embedding import RetrievalView
+    from hydra_rag.model import HydraModel
+    from hydra_rag.training.own_data import OwnPages
+
+#: Pages whose hidden states tell how a new projection begins.
+_SPREAD_PAGES = 16
+#: Visual tokens of a page where a new adapter is trained on a CPU.
+_CPU_PAGE_TOKENS = 256
 
 
 def _logger(path: Path) -> Callable[[str], None]:
@@ -54,38 +67,96 @@ def train_nano(
 def train_adapter_on(
     data: Path, out: Path, *, model: str, device: str = "auto", minutes: float = 20, steps: int = 0, batch:
     int = 8,
-    dim: int = 128, rank: int = 32, lr: float = 5e-4, page_tokens: int | None = None, seed: int = 0, resume:
-    bool = True,
+    dim: int | None = None, rank: int | None = None, lr: float | None = None, page_tokens: int | None = None,
+    seed: int = 0, resume: bool = True,
 ) -> dict[str, Any]:  # fmt: skip
     """Train a retrieval adapter for ``model`` on the pages and queries of ``data``; saved to ``out``.
 
-    Goes on from ``out`` when it holds an adapter and ``resume`` is set. Returns first and last mean losses.
+    Goes on from ``out`` when it holds an adapter and ``resume`` is set, else from the one beside the model,
+    unless that has another ``dim`` or ``rank``; a new one has 128 and 32. ``page_tokens``: visual tokens of a
+    page, kept in the adapter for the pages to be indexed with it. Returns steps, first and last mean losses,
+    the last share of queries whose page came first in its batch, and whether the user interrupted it.
     """
+    from hydra_rag.adapter import AdapterSpec
     from hydra_rag.model import HydraModel
     from hydra_rag.training.adapter_trainer import AdapterTraining, train_adapter
     from hydra_rag.training.own_data import OwnPages
 
+    if not minutes and not steps:
+        raise UsageError("the training would never end; give a number of minutes or of steps")
     pages = OwnPages(data)
+    path = out.with_name(f"{out.name}.log")
+    log = _logger(path)
     engine = HydraModel.load(model, device=device)
     try:
-        if resume and (out / "hydra.json").is_file():
+        going_on = resume and (out / "hydra.json").is_file()
+        if going_on:
             engine.load_adapter(out)
-        elif engine.retrieval is None or engine.retrieval.spec.dim != dim:
-            engine.new_adapter(dim, rank=rank, alpha=rank, seed=seed)
-        options = AdapterTraining(minutes=minutes, steps=steps, lr=lr, page_tokens=page_tokens)
-        log = out.with_suffix(".log")
-        losses = train_adapter(engine, pages.batches(seed, batch), out, options, _logger(log))
+            _check_shape(engine.retrieval, out, dim, rank)
+        else:
+            path.unlink(missing_ok=True)  # of another adapter that was here: its curve is not this one's
+            if not _fits(engine.retrieval, dim, rank):
+                spec = AdapterSpec(dim=dim or 128, page_tokens=page_tokens or _page_tokens(engine.device))
+                engine.new_adapter(spec.dim, rank=rank or 32, alpha=rank or 32, seed=seed, spec=spec)
+                begin_spread(engine, pages, seed)
+        assert engine.retrieval is not None
+        if page_tokens is not None:
+            engine.retrieval.spec = replace(engine.retrieval.spec, page_tokens=page_tokens)
+        before = last_step(path)
+        options = AdapterTraining(minutes=minutes, steps=steps, lr=lr, seed=seed)
+        batches = pages.batches(seed + before[0], batch)  # another order than in the run before
+        done = train_adapter(engine, batches, out, options, log, before)
     finally:
         engine.close()
-    tenth = max(1, len(losses) // 10)
-    curve = draw_curve(log.parent, log.stem, title="retrieval adapter")
+    tenth = max(1, len(done.losses) // 10)
+    curve = draw_curve(path.parent, out.name, title="retrieval adapter")
     return {
         "adapter": str(out),
         "curve": None if curve is None else str(curve),
-        "steps": len(losses),
-        "first_loss": sum(losses[:tenth]) / tenth if losses else None,
-        "last_loss": sum(losses[-tenth:]) / tenth if losses else None,
+        "steps": len(done.losses),
+        "first_loss": sum(done.losses[:tenth]) / tenth if done.losses else None,
+        "last_loss": sum(done.losses[-tenth:]) / tenth if done.losses else None,
+        "first_in_batch": sum(done.first[-tenth:]) / tenth if done.first else None,
+        "interrupted": done.interrupted,
     }
+
+
+def _page_tokens(device: torch.device) -> int:
+    """Visual tokens of a page for a new adapter: fewer on a CPU, where a training would else end before it
+    has seen the pages a few times."""
+    from hydra_rag.adapter import AdapterSpec
+
+    return _CPU_PAGE_TOKENS if device.type == "cpu" else AdapterSpec(dim=1).page_tokens
+
+
+def _rank(view: RetrievalView) -> int:
+    return int(next(iter(view.peft_model.peft_config.values())).r)
+
+
+def _fits(view: RetrievalView | None, dim: int | None, rank: int | None) -> bool:
+    return view is not None and dim in (None, view.spec.dim) and rank in (None, _rank(view))
+
+
+def _check_shape(view: RetrievalView | None, out: Path, dim: int | None, rank: int | None) -> None:
+    """Raise :class:`UsageError` where the adapter to go on with is not the one asked for."""
+    assert view is not None
+    for option, wanted, found in (("--dim", dim, view.spec.dim), ("--rank", rank, _rank(view))):
+        if wanted not in (None, found):
+            raise UsageError(
+                f"{out} holds an adapter with {option} {found}, not {wanted}; give another --out, or "
+                f"{option} {found} to go on with it"
+            )
+
+
+def begin_spread(engine: HydraModel, pages: OwnPages, seed: int) -> None:
+    """Start the projection of a new adapter from hidden states of some pages and queries, see
+    :mod:`hydra_rag.training.first_projection`."""
+    from hydra_rag.training.adapter_trainer import hidden_states
+    from hydra_rag.training.first_projection import spread_projection
+
+    assert engine.retrieval is not None
+    batch = next(pages.batches(seed, _SPREAD_PAGES))
+    spread_projection(engine.retrieval.projection, hidden_states(engine, batch))
 
 
 def draw_curve(run: Path, stage: str, title: str | None = None) -> Path | None:
@@ -112,6 +183,17 @@ def draw_curve(run: Path, stage: str, title: str | None = None) -> Path | None:
     figure.savefig(target, dpi=110)
     pyplot.close(figure)
     return target
+
+
+def last_step(path: Path) -> tuple[int, float]:
+    """Steps and minutes that the log of an adapter ends with; zeros without one."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    for line in reversed(lines):
+        parts = line.split()[1:]
+        values = dict(zip(parts[::2], parts[1::2], strict=False))
+        if "step" in values and "min" in values:
+            return int(values["step"]), float(values["min"])
+    return 0, 0.0
 
 
 def read_log(path: Path) -> dict[str, list[tuple[float, float]]]:

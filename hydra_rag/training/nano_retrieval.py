@@ -71,7 +71,9 @@ def train_nano_retrieval(runs: Path, options: dict[str, Any], log: Callable[[str
             seed=seed,
         )
         reader, model.vision.head = model.vision.head, None  # nothing here needs the words
-        train_adapter(model, made_batches(seed, int(options.get("workers", 1))), out, config, log)
+        data = made_batches(seed, int(options.get("workers", 1)))
+        if train_adapter(model, data, out, config, log).interrupted:
+            raise KeyboardInterrupt  # saved; the stage is not done
         model.vision.clear()
         model.vision.head = reader
         _calibrate_refusals(model, int(options.get("refusal_pages", 60)), log)

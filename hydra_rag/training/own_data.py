@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from hydra_rag.errors import UsageError
 from hydra_rag.geometry import Box
 from hydra_rag.lines import group_lines
 from hydra_rag.training.retrieval_data import RetrievalBatch
+from hydra_rag.training.seen_pages import open_page
 from hydra_rag.values import QueryItem, Word
 
 
@@ -56,6 +55,17 @@ class OwnPages:
             raise UsageError(
                 f"{len(missing)} images of pages.jsonl are missing in {folder} (first: {missing[0]!r})"
             )
+        known = set(self.names)
+        for number, query in enumerate(self.queries, start=1):
+            if strange := [str(n) for n in query.get("relevant") or [] if str(n) not in known]:
+                raise UsageError(
+                    f"query {number} of queries.jsonl names {strange[0]!r}, which is no page of pages.jsonl; "
+                    "write it as its page does"
+                )
+            if (name := query.get("image")) and not (folder / str(name)).is_file():
+                raise UsageError(
+                    f"the image {name!r} of query {number} of queries.jsonl is missing in {folder}"
+                )
         self.of_page: dict[str, list[dict[str, Any]]] = {}
         for query in self.queries:
             for name in query.get("relevant") or []:
@@ -66,16 +76,19 @@ class OwnPages:
                 f"{folder} has fewer than two pages with a query or with words; add queries.jsonl"
             )
         self.usable = usable
+        self._texts: dict[int, str] = {}
 
     def batches(self, seed: int, size: int) -> Iterator[RetrievalBatch]:
-        """Endless batches of ``size`` pages with one query each."""
+        """Endless batches of ``size`` pages (or all, if there are fewer) with one query each. Every page
+        comes once before any comes again, but for those that fill a round's last batch."""
         rng = random.Random(seed)
+        size = min(size, len(self.usable))
+        order: list[int] = []
         while True:
-            order = rng.sample(self.usable, len(self.usable))
-            for start in range(0, len(order), size):
-                chosen = order[start : start + size]
-                if len(chosen) >= 2:
-                    yield self._batch(chosen, rng)
+            if len(order) < size:
+                fresh = [i for i in self.usable if i not in order]
+                order = rng.sample(fresh, len(fresh)) + order
+            yield self._batch([order.pop() for _ in range(size)], rng)
 
     def _batch(self, chosen: list[int], rng: random.Random) -> RetrievalBatch:
         names = [self.names[i] for i in chosen]
@@ -89,25 +102,32 @@ class OwnPages:
                 wanted = {str(n) for n in row["relevant"]}
                 relevant.append([i for i, n in enumerate(names) if n in wanted])
             else:
-                queries.append(_phrase(self.pages[index], rng))
-                relevant.append([position])
-        images = []
-        for name in names:
-            with Image.open(self.folder / name) as image:
-                images.append(image.convert("RGB"))
-        return RetrievalBatch(images, queries, relevant)
+                phrase = _phrase(self.pages[index], rng)
+                queries.append(phrase)
+                also = [i for i, page in enumerate(chosen) if phrase.casefold() in self._text(page)]
+                relevant.append(also or [position])
+        return RetrievalBatch([self.folder / name for name in names], queries, relevant)
+
+    def _text(self, index: int) -> str:
+        """The words of a page in the order of its lines, in small letters."""
+        if index not in self._texts:
+            lines = group_lines(_words(self.pages[index])) if self.pages[index].get("words") else []
+            self._texts[index] = "\n".join(line.text for line in lines).casefold()
+        return self._texts[index]
 
     def _item(self, row: dict[str, Any]) -> QueryItem:
         text, name = row.get("query"), row.get("image")
         if not name:
             return str(text or "")
-        with Image.open(self.folder / str(name)) as image:
-            picture = image.convert("RGB")
+        picture = open_page(self.folder / str(name))
         return {"text": str(text), "image": picture} if text else picture
 
 
 def _phrase(page: dict[str, Any], rng: random.Random) -> str:
-    words = [Word(str(w["text"]), Box(*map(int, w["box"]))) for w in page["words"]]
-    line = rng.choice(group_lines(words)).words
+    line = rng.choice(group_lines(_words(page))).words
     start = rng.randrange(len(line))
     return " ".join(w.text for w in line[start : start + rng.randint(1, 5)])
+
+
+def _words(page: dict[str, Any]) -> list[Word]:
+    return [Word(str(w["text"]), Box(*map(int, w["box"]))) for w in page["words"]]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from PIL import Image
 
@@ -35,10 +36,11 @@ class Alignment:
 
 @dataclass(frozen=True)
 class RetrievalBatch:
-    """``relevant[i]``: indices into ``pages`` of every page that answers ``queries[i]``. ``aligned``: which
-    cells of a page show what a query says, where that is known."""
+    """``relevant[i]``: indices into ``pages`` of every page that answers ``queries[i]``. A page may be the
+    file of a picture: it is opened when it is first needed. ``aligned``: which cells of a page show what a
+    query says, where that is known."""
 
-    pages: list[Image.Image]
+    pages: Sequence[Image.Image | Path]
     queries: list[QueryItem]
     relevant: list[list[int]]
     aligned: list[Alignment] = field(default_factory=list)

@@ -61,3 +61,23 @@ def test_retrieval_rises_far_above_chance(
     with HydraModel.load(str(model), adapter=out, device="cpu") as trained:
         assert trained.dim == 32
         assert first_right(trained, pages) >= 0.5
+
+
+def test_settings_of_the_command_are_kept_and_checked(
+    pages: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model = tiny_model(tmp_path / "model", "qwen2_vl", adapter=False)
+    out = tmp_path / "adapter.v2"
+    command = ["train", "adapter", str(pages), "--model", str(model), "--out", str(out), "--device", "cpu"]
+    command += ["--json"]
+    assert run([*command, "--minutes", "0"]) == 2, "it would never end"
+    assert "steps" in capfd.readouterr().err
+    assert run([*command, "--steps", "1", "--dim", "16", "--page-tokens", "9", "--lr", "0.001"]) == 0
+    assert json.loads((out / "hydra.json").read_text())["page_tokens"] == 9
+    assert not (tmp_path / "adapter.log").exists(), "the name of the log is the whole name of the folder"
+    with HydraModel.load(str(model), adapter=out, device="cpu") as trained:
+        assert len(trained.embed_pages([Image.new("RGB", (224, 224))])[0].vectors) <= 9
+    assert run([*command, "--steps", "1", "--dim", "32"]) == 2
+    assert "--dim 16" in capfd.readouterr().err
+    assert run([*command, "--steps", "1"]) == 0, "goes on with what is there"
+    assert json.loads((out / "hydra.json").read_text())["dim"] == 16

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hydra_rag.errors import UsageError
-from hydra_rag_api.cli.command import Cli, command
+from hydra_rag_api.cli.command import INTERRUPTED, Cli, command
 from hydra_rag_api.cli.progress import page_progress
 
 if TYPE_CHECKING:
@@ -123,10 +123,24 @@ def register(app: typer.Typer) -> None:
         minutes: Annotated[float, typer.Option("--minutes", min=0, help="Stop after so many minutes.")] = 20,
         steps: Annotated[int, typer.Option("--steps", min=0, help="Stop after so many steps.")] = 0,
         batch: Annotated[int, typer.Option("--batch", min=2, help="Pages a step.")] = 8,
-        dim: Annotated[int, typer.Option("--dim", min=1, help="Length of one vector.")] = 128,
-        rank: Annotated[int, typer.Option("--rank", min=1, help="Rank of the LoRA.")] = 32,
+        dim: Annotated[
+            int | None, typer.Option("--dim", min=1, help="Length of one vector (new adapters: 128).")
+        ] = None,
+        rank: Annotated[
+            int | None, typer.Option("--rank", min=1, help="Rank of the LoRA (new adapters: 32).")
+        ] = None,
+        lr: Annotated[
+            float | None,
+            typer.Option(
+                "--lr", min=1e-9, help="Learning rate at its highest (default: by the model's width)."
+            ),
+        ] = None,
+        page_tokens: Annotated[
+            int | None,
+            typer.Option("--page-tokens", min=1, help="Visual tokens of a page, here and when indexed."),
+        ] = None,
         seed: Annotated[int, typer.Option("--seed", help="Order of the pages, first weights.")] = 0,
-    ) -> None:
+    ) -> int:
         """Train a retrieval adapter for --model on your own pages and queries. Resumable.
 
         The folder is that of `hydra-rag eval`: pages.jsonl, and queries.jsonl where there is one.
@@ -142,10 +156,17 @@ def register(app: typer.Typer) -> None:
             batch=batch,
             dim=dim,
             rank=rank,
+            lr=lr,
+            page_tokens=page_tokens,
             seed=seed,
             minutes=minutes,
         )
+        if report["interrupted"]:
+            kept = f", saved in {out}" if report["steps"] else ""
+            cli.out.error("interrupted", f"Interrupted after {report['steps']} steps{kept}. {resume}")
+            return INTERRUPTED
         cli.out.result(report, lambda console: console.print(report, markup=False))
+        return 0
 
 
 def _device(cli: Cli) -> str:
