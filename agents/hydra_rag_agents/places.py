@@ -12,6 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -24,9 +25,9 @@ from hydra_rag_agents.forms import LIST_GAP
 from hydra_rag_agents.headline import ABOUT_PAGE, asks_headline, headline
 from hydra_rag_agents.labels import value_of
 from hydra_rag_agents.letterhead import asks_issuer, letterhead
+from hydra_rag_agents.meanings import is_label
 from hydra_rag_agents.tables import in_table
 from hydra_rag_agents.text_context import content_tokens, said
-from hydra_rag_agents.wording import is_label
 
 __all__ = ["WordSupport", "text_places", "word_support"]
 
@@ -43,6 +44,8 @@ _ASKED_FOR = 1.2
 _ABOUT = 0.3
 #: What the query's words are worth where they stand.
 _LABEL, _SENTENCE, _TABLE, _HEADING, _OTHER = 1.0, 0.9, 0.9, 0.6, 0.4
+#: Two lines further in the same sentence.
+_FURTHER = 0.6
 #: What is left of the worth of a cell that says nothing but the query, is what forms print as a label, or has
 #: another form than is asked for.
 _ONLY_ASKED, _A_LABEL, _MISFORMED = 0.35, 0.7, 0.5
@@ -148,6 +151,9 @@ def _support(
     for before, after in sentences:  # goes on in the next line
         yield before, after, _SENTENCE, True
         yield after, before, _SENTENCE, True
+    for (first, middle), (goes_on, last) in pairwise(sentences):
+        if middle is goes_on:
+            yield last, first, _FURTHER, False
     inside = {id(before) for before, _ in sentences}
     inside |= {id(after) for _, after in sentences if after.text[:1].islower()}
     for number, row in enumerate(rows):
