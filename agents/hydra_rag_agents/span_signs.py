@@ -51,6 +51,8 @@ DEFAULT: Mapping[str, float] = {
     "contradicts": -8.0,
 }
 _LEAST = 1e-3
+#: A value that the layout supports so much has a label that says all that is asked for.
+_TOLD = 0.95
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +97,7 @@ class Asked:
             "supports": log(max(_LEAST, span.prior.supports)),
             "place": span.prior.place,
             "unsaid": float(not span.prior.place),
-            "contradicts": float(contradicts(self._question, span.text)),
+            "contradicts": float(span.prior.supports < _TOLD and contradicts(self._question, span.text)),
             "opens": float(span.prior.opens),
             "prose": float(span.prior.prose),
             "whole cell": float(span.prior.opens and not follows),

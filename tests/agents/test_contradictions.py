@@ -60,8 +60,8 @@ def test_what_may_answer_does_not(question: str, answer: str) -> None:
     assert not contradicts(question, answer)
 
 
-def lines_of(place: float) -> list[EvidenceLine]:
-    return [EvidenceLine("Vera Hall", (WordPrior(0.9, 0.5, 0.5, place),) * 2)]
+def lines_of(place: float, supports: float = 0.5) -> list[EvidenceLine]:
+    return [EvidenceLine("Vera Hall", (WordPrior(0.9, 0.5, supports, place),) * 2)]
 
 
 def test_a_contradiction_is_rather_refused() -> None:
@@ -76,3 +76,9 @@ def test_what_no_word_of_the_question_speaks_for_is_rather_refused() -> None:
     told = {"Vera Hall": -6.0, "not found": -6.0}
     assert choice(spans_of(lines_of(0.1), question="Who was born?", refused=-2.0), told).text == "Vera Hall"
     assert choice(spans_of(lines_of(0.0), question="Who was born?", refused=-2.0), told).text == "not found"
+
+
+def test_a_label_that_says_all_may_have_a_value_of_any_kind() -> None:
+    told = {"Vera Hall": -6.0, "not found": -6.0}
+    lines = lines_of(1.0, supports=1.0)
+    assert choice(spans_of(lines, question="What is the e-mail?", refused=-2.0), told).text == "Vera Hall"
