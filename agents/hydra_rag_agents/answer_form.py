@@ -18,7 +18,7 @@ _DIGITS = re.compile(
 )
 _PLACE = re.compile(
     r"^\s*where\b|^\s*(?:(?:in|to|at|from|into|on) )?(?:which|what) (?:\w+ )?"
-    r"(?:city|town|country|place|street|department|building|language|colou?r|hall|room|gate|platform|shelf)\b",
+    r"(?:city|town|country|place|site|venue|street|department|building|language|colou?r|hall|room|gate|platform|shelf)\b",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"^\s*(who|whose|whom)\b", re.IGNORECASE)

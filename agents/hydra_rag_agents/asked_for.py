@@ -23,7 +23,7 @@ __all__ = ["asked_support"]
 
 #: What is left of an answer's support on a page that says none of the usual words for what is asked for, and
 #: on one that does not say a word of which no others are known.
-_MISSING, _UNHEARD = 0.2, 0.5
+_MISSING, _UNHEARD = 0.2, 0.4
 #: Words that say of what sort a value is, not which one: "the name of the hotel" asks for a hotel.
 _SORTS = frozenset("name number no nr date day time id code kind type value".split())
 #: Sorts that a value shows without a label; papers that do not name themselves.
@@ -38,7 +38,7 @@ _DEGREE = re.compile(
 #: Questions that name a thing rather than what happened to it.
 _THING = re.compile(
     r"^\W*(?:(?:in|at|on|to|from|for) )?(?:(?:what|which)\b(?! (?:do|does|did|should|can|must)\b)"
-    r"|(?:who|how (?!many|often)\w+) (?:is|are|was|were) the\b|who \w+(?:ed|s)\b(?<!is|as))",
+    r"|how many\b|(?:who|how (?!many|often)\w+) (?:is|are|was|were) the\b|who \w+(?:ed|s)\b(?<!is|as))",
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\w[\w'’-]*")
@@ -78,9 +78,7 @@ def asked_support(lines: Sequence[Line], question: str) -> float:
         return 1.0
     if missing - _SORTS:
         return _MISSING
-    if not others - ABOUT_PAGE or not _THING.match(question):
-        return 1.0
-    return _UNHEARD if _SORTS.isdisjoint(content_tokens(wanted)) else _MISSING
+    return _UNHEARD if others - ABOUT_PAGE and _THING.match(question) else 1.0
 
 
 def _wanted(question: str) -> str:

@@ -37,7 +37,13 @@ _NUMBER = re.compile(
 _NAME = re.compile(r"^\W*(?:who|whose|whom)\b", re.IGNORECASE)
 _MAIL = re.compile(r"\be-?mail\b", re.IGNORECASE)
 _PHONE = re.compile(r"\b(?:tele)?phone\b", re.IGNORECASE)
-_DIGITS = 5  # of a telephone number, at least
+#: Digits of a telephone number at least, of a date at most; a word beside such a number.
+_DIGITS, _DATE = 5, 8
+_WORD = re.compile(r"[^\W\d_]{4,}")
+_MONEY = re.compile(
+    r"\b(?:amount|price|cost|fee|total|sum)(?: (?:due|payable|paid))?(?: (?:by|of|for)\b.*)?\W*$",
+    re.IGNORECASE,
+)
 _COUNT = re.compile(r"\bhow many\b", re.IGNORECASE)
 
 
@@ -51,14 +57,17 @@ def contradicts(question: str, answer: str) -> bool:
     if _WHEN.search(question):
         bare = kind == "number" and not _YEAR.fullmatch(answer)
         other = kind in ("money", "percent", "email") or _measured(answer)
+        other |= kind == "phone" and digits > _DATE
         return bare or other or not _TIMES.search(answer)
     if _PHONE.search(question):
-        return digits < _DIGITS
+        return digits < _DIGITS or _WORD.search(answer) is not None
     if _COUNT.search(question):
         return kind in ("money", "date", "email", "names", "company", "time")
     if _NUMBER.search(question):
         return not (digits or answer.isupper()) or kind in ("money", "percent", "date")
-    return wants_place(question) and not fits_form(question, answer)
+    if _MONEY.search(question):
+        return kind in ("date", "email")
+    return wants_place(question) and (kind in ("date", "email") or not fits_form(question, answer))
 
 
 def _measured(answer: str) -> bool:

@@ -41,7 +41,7 @@ employee, staff member, worker, colleague
 staff id, employee id, personnel number, employee number, staff number
 doctor, physician, practitioner, dr
 medicine, medication, drug
-teacher, lecturer, instructor, tutor, trainer, professor
+teacher, lecturer, instructor, tutor, trainer, professor, teaches, taught by
 course, class, seminar, lesson
 student, pupil, participant, learner
 student id, matriculation number, student number
@@ -60,6 +60,7 @@ licence plate, license plate, number plate, registration, plate
 technician, mechanic, engineer, serviced by
 inspection, next service, next check, maintenance
 landlord, lessor, owner
+owner, keeper, holder
 tenant, lessee, renter
 rent, monthly rent
 manager, supervisor, head, leader, lead, director
@@ -72,8 +73,11 @@ born, birth, date of birth, birthday, birthdate, dob
 quantity, qty, count
 part number, part no, article number, article no, item number, item no, order code, product code, sku
 serial number, serial no, s/n
+tracking number, tracking no, parcel number, parcel no, shipment number, consignment number, waybill number
+declared value, customs value
+chassis number, vin, vehicle identification number
 order number, order no, purchase order, po number, p.o. no, po no
-invoice number, invoice no, inv no, bill number
+invoice number, invoice no, inv no, bill number, document number, document no, doc no
 voltage, input voltage, supply voltage
 power, wattage, rated power
 temperature, temp

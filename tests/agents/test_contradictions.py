@@ -25,6 +25,10 @@ from tests.agents.test_spans import choice, spans_of
         ("What is the phone number?", "Room 12"),
         ("How many warehouses are there?", "June 2026"),
         ("Where is the course held?", "22.14 SEK"),
+        ("At which site does she work?", "December 01, 2023"),
+        ("Since when has she been there?", "(20) 939-45231"),
+        ("What is the phone number?", "1953 Page 1"),
+        ("What is the total amount due?", "12/07/2026"),
     ],
 )
 def test_another_kind_contradicts(question: str, answer: str) -> None:
@@ -53,6 +57,7 @@ def test_another_kind_contradicts(question: str, answer: str) -> None:
         ("Where is the serial number printed?", "under the tank"),
         ("Where is the course held?", "Room 12"),
         ("What is the total?", "see below"),
+        ("When was it?", "2024-2025"),
         ("", ""),
     ],
 )
