@@ -49,11 +49,9 @@ _SHOWN = (
     (frozenset("phone telephone tel mobile number".split()), re.compile(r"\d[\d ()/.-]{5,}\d").search),
     (frozenset("mail email address".split()), re.compile(r"\w@\w").search),
     (frozenset("website web url homepage".split()), re.compile(r"https?:|www\.").search),
-    (
-        frozenset("city town place location position role occupation profession".split()),
-        re.compile("").search,
-    ),
+    (frozenset("city town place location position role occupation profession".split()), bool),
 )
+#: In line heights: what parts the cells of a line.
 _CELL = 1.5
 
 
