@@ -6,7 +6,7 @@ import re
 
 from hydra_rag_agents.units import is_amount
 
-__all__ = ["fits_form", "wants_digits", "wants_name"]
+__all__ = ["fits_form", "wants_digits", "wants_name", "wants_place"]
 
 _DIGITS = re.compile(
     r"^\s*when\b|\bhow (many|much|long|far|old|tall|heavy|large|big|fast|deep|high|wide)\b"
@@ -18,7 +18,7 @@ _DIGITS = re.compile(
 )
 _PLACE = re.compile(
     r"^\s*where\b|^\s*(?:(?:in|to|at|from|into|on) )?(?:which|what) (?:\w+ )?"
-    r"(?:city|town|country|place|street|department|building|language|colou?r|hall|room|gate|platform|shelf)\b",
+    r"(?:city|town|country|place|site|venue|street|department|building|language|colou?r|hall|room|gate|platform|shelf)\b",
     re.IGNORECASE,
 )
 _NAME = re.compile(r"^\s*(who|whose|whom)\b", re.IGNORECASE)
@@ -32,6 +32,11 @@ def wants_digits(question: str) -> bool:
 def wants_name(question: str) -> bool:
     """Whether the question asks for a person."""
     return bool(_NAME.search(question))
+
+
+def wants_place(question: str) -> bool:
+    """Whether the question asks where something is."""
+    return bool(_PLACE.search(question))
 
 
 def fits_form(question: str, answer: str) -> bool:

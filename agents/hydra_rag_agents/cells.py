@@ -13,7 +13,7 @@ from hydra_rag.lines import Line, group_lines
 from hydra_rag.values import Word
 from hydra_rag_agents.text_context import content_tokens, said, without_fractions
 
-__all__ = ["BULLET", "CAPTION", "Cell", "page_rows"]
+__all__ = ["BULLET", "CAPTION", "HEADS", "Cell", "page_rows"]
 
 #: In line heights: what parts the cells of a row.
 _GAP = 1.5
@@ -33,7 +33,7 @@ _BEGINNINGS = frozenset(
     "The A An It In This These That There They We You Your Our At On As After For If".split()
 )
 #: Heads of columns that are made of function words alone, and what a question may say for them.
-_HEADS = {"what to do": ["help", "remedy", "fix", "solution", "done", "action"]}
+HEADS = {"what to do": ["help", "remedy", "fix", "solution", "done", "action"]}
 #: What a sentence tells that it does not say: to be called is to have a telephone number.
 _IMPLIED = (
     (re.compile(r"\b(?:call|reach|dial|ring)\b.* \+?\(?\d", re.IGNORECASE), "phone telephone number"),
@@ -156,7 +156,7 @@ def _cell(words: tuple[Word, ...], row: int, asked: set[str]) -> Cell:
     text = " ".join(word.text for word in words)
     label, colon, value = text.partition(": ")
     parts = (label, value) if colon else (text,)
-    tokens = _HEADS.get(text.casefold()) or [
+    tokens = HEADS.get(text.casefold()) or [
         t for part in parts for t in content_tokens(without_fractions(part))
     ]
     implied = [token for says, meant in _IMPLIED if says.search(text) for token in meant.split()]

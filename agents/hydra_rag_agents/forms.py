@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from hydra_rag_agents.cells import Cell
-from hydra_rag_agents.wording import is_label
+from hydra_rag_agents.meanings import is_label
 
 __all__ = ["LIST_GAP", "is_form"]
 

@@ -9,8 +9,8 @@ from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.cells import CAPTION, Cell
 from hydra_rag_agents.forms import is_form
 from hydra_rag_agents.letters import is_closing
+from hydra_rag_agents.meanings import is_label
 from hydra_rag_agents.text_context import content_tokens, is_function_word, said
-from hydra_rag_agents.wording import is_label
 
 __all__ = ["holds_value", "value_of"]
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from hydra_rag_agents.cells import Cell
 from hydra_rag_agents.kinds import told_kind
+from hydra_rag_agents.meanings import is_label
 
 __all__ = ["asks_issuer", "letterhead"]
 
@@ -34,5 +35,7 @@ def letterhead(rows: Sequence[Sequence[Cell]]) -> Cell | None:
     cells = [cell for row in rows for cell in row]
     if any(cell.text.partition(":")[0].casefold() in _LABELS for cell in cells):
         return None
-    head = [cell for row in rows[:_ROWS] for cell in row if not cell.figures]
+    head = [
+        c for row in rows[:_ROWS] for c in row if not (c.figures or c.text.endswith(":") or is_label(c.text))
+    ]
     return next((cell for kind in _NAMES for cell in head if told_kind(cell.text) == kind), None)

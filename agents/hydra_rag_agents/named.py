@@ -15,7 +15,7 @@ _LEAST_LETTERS = 3
 #: What was read may differ this much from what was asked (similarity, 0 to 1).
 _ALIKE = 0.7
 #: What is left of an answer's support on a page that has none of the names.
-_UNKNOWN = 0.3
+_UNKNOWN = 0.2
 
 
 def names_support(lines: Sequence[Line], question: str) -> float:
@@ -36,8 +36,8 @@ def _names(question: str) -> set[str]:
     told = (
         word
         for number, word in enumerate(words)
-        if len(word) >= _LEAST_LETTERS
-        and ((number and word[0].isupper() and not word.isupper()) or any(c.isdigit() for c in word))
+        if any(c.isdigit() for c in word)
+        or (len(word) >= _LEAST_LETTERS and number and word[0].isupper() and not word.isupper())
     )
     return {word.casefold().removesuffix("'s").removesuffix("’s") for word in told}
 

@@ -12,6 +12,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -24,9 +25,9 @@ from hydra_rag_agents.forms import LIST_GAP
 from hydra_rag_agents.headline import ABOUT_PAGE, asks_headline, headline
 from hydra_rag_agents.labels import value_of
 from hydra_rag_agents.letterhead import asks_issuer, letterhead
+from hydra_rag_agents.meanings import is_label
 from hydra_rag_agents.tables import in_table
 from hydra_rag_agents.text_context import content_tokens, said
-from hydra_rag_agents.wording import is_label
 
 __all__ = ["WordSupport", "text_places", "word_support"]
 
@@ -43,6 +44,11 @@ _ASKED_FOR = 1.2
 _ABOUT = 0.3
 #: What the query's words are worth where they stand.
 _LABEL, _SENTENCE, _TABLE, _HEADING, _OTHER = 1.0, 0.9, 0.9, 0.6, 0.4
+#: Whatever stands in a row with a word of the query, or in the next line of a text: in line heights, from top
+#: to top.
+_BESIDE, _LINES = 0.01, 2.5
+#: Two lines further in the same sentence.
+_FURTHER = 0.6
 #: What is left of the worth of a cell that says nothing but the query, is what forms print as a label, or has
 #: another form than is asked for.
 _ONLY_ASKED, _A_LABEL, _MISFORMED = 0.35, 0.7, 0.5
@@ -76,9 +82,9 @@ def text_places(words: Sequence[Word], query: str, top: int = 3) -> list[tuple[B
 
 class WordSupport(NamedTuple):
     """``score``: how well a word's cell answers, 0 to 1: its share of the ``best`` cell's score in
-    :func:`text_places`; ``begins``: whether the word begins what the cell may answer (its first word, or the
-    first after words of the query or a colon); ``ends``: whether it is the last of its cell; ``prose``:
-    whether the cell is."""
+    :func:`text_places`; 0 where not even its row has a word of the query. ``begins``: whether the word begins
+    what the cell may answer (its first word, or the first after words of the query or a colon); ``ends``:
+    whether it is the last of its cell; ``prose``: whether the cell is."""
 
     score: float
     best: float
@@ -94,15 +100,30 @@ def word_support(words: Sequence[Word], query: str) -> dict[Word, WordSupport]:
     scores = {cell: score for cell, score, _ in _scored(rows, query)}
     best = min(1.0, max(scores.values(), default=0.0))
     found: dict[Word, WordSupport] = {}
-    for cell in (cell for row in rows for cell in row):
+    beside = {cell: any(_beside(cell, other) for other in near) for cell, near in _neighbours(rows)}
+    for cell in beside:
         begins = True
         colon = max((i for i, word in enumerate(cell.words) if word.text.endswith(":")), default=-1)
         for number, word in enumerate(cell.words):
             score = min(1.0, scores.get(cell, 0.0) / best) if best else 0.0
+            score = max(score, _BESIDE * beside[cell])
             last = number == len(cell.words) - 1
             found[word] = WordSupport(score, best, begins and number > colon, last, cell.prose)
             begins = number <= colon or (begins and bool(said(asked, content_tokens(word.text))))
     return found
+
+
+def _neighbours(rows: Sequence[list[Cell]]) -> Iterator[tuple[Cell, list[Cell]]]:
+    """Every cell of the page, and those of its row and of the two rows around."""
+    for number, row in enumerate(rows):
+        near = [other for line in rows[max(0, number - 1) : number + 2] for other in line]
+        yield from ((cell, near) for cell in row)
+
+
+def _beside(cell: Cell, other: Cell) -> bool:
+    """Whether ``other`` has a word of the query, in the row of ``cell`` or in the text around it."""
+    close = abs(cell.box.top - other.box.top) < _LINES * cell.height and (cell.prose or other.prose)
+    return bool(other.told) and (cell.row == other.row or close)
 
 
 def _scored(rows: Iterable[list[Cell]], query: str) -> list[tuple[Cell, float, list[Box]]]:
@@ -148,6 +169,9 @@ def _support(
     for before, after in sentences:  # goes on in the next line
         yield before, after, _SENTENCE, True
         yield after, before, _SENTENCE, True
+    for (first, middle), (goes_on, last) in pairwise(sentences):
+        if middle is goes_on:
+            yield last, first, _FURTHER, False
     inside = {id(before) for before, _ in sentences}
     inside |= {id(after) for _, after in sentences if after.text[:1].islower()}
     for number, row in enumerate(rows):

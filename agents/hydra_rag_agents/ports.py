@@ -30,7 +30,7 @@ class WordPrior(NamedTuple):
     begins: float
     ends: float
     supports: float
-    place: float = 0.0
+    place: float = 1.0
     opens: bool = True
     prose: bool = False
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from hydra_rag.lines import Line
 from hydra_rag.values import Word
 from hydra_rag_agents.answer_form import wants_digits, wants_name
+from hydra_rag_agents.asked_for import asked_support
 from hydra_rag_agents.matching import nearness
 from hydra_rag_agents.named import names_support
 from hydra_rag_agents.places import WordSupport, word_support
@@ -56,7 +57,7 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
     support = word_support([word for line in lines for word in line.words], question)
     counted = asked if _COUNTED.search(question) else set[str]()
     digits, name = wants_digits(question), wants_name(question)
-    named = names_support(lines, question)
+    known = names_support(lines, question) * asked_support(lines, question)
     found: list[tuple[WordPrior, ...]] = []
     for line in chosen:
         index = lines.index(line)
@@ -101,7 +102,7 @@ def line_priors(lines: Sequence[Line], chosen: Sequence[Line], question: str) ->
                 until[-1] = max(until[-1], _CLOSES)
             if tied[number] or _goes_on(word.text, prose=told.prose):
                 until[-1] = _TORN
-            supports = likely * math.sqrt(told.best) * named
+            supports = likely * math.sqrt(told.best) * known
             priors += [
                 WordPrior(likely, end, supports, place, told.begins and not piece, told.prose)
                 for piece, end in enumerate(until)

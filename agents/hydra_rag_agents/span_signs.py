@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from hydra_rag.errors import ModelError
+from hydra_rag_agents.contradictions import contradicts
 from hydra_rag_agents.kinds import asked_kind, shape, told_kind
 from hydra_rag_agents.ports import WordPrior
 from hydra_rag_agents.text_context import content_tokens, said, without_fractions
@@ -46,8 +47,12 @@ DEFAULT: Mapping[str, float] = {
     "stops": 3.0,
     "refused model": 1.0,
     "refused": -13.0,
+    "unsaid": -4.0,
+    "contradicts": -8.0,
 }
 _LEAST = 1e-3
+#: A value that the layout supports so much has a label that says all that is asked for.
+_TOLD = 0.95
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +74,7 @@ class Asked:
     """The signs of the spans for one question."""
 
     def __init__(self, question: str, spans: Sequence[Span]) -> None:
+        self._question = question
         self._kind, self._words = asked_kind(question), set(content_tokens(question))
         self._begins = max((log(max(_LEAST, span.prior.begins)) for span in spans), default=0.0)
         self._supports = max((log(max(_LEAST, span.prior.supports)) for span in spans), default=log(_LEAST))
@@ -90,6 +96,8 @@ class Asked:
             "stops": span.stops,
             "supports": log(max(_LEAST, span.prior.supports)),
             "place": span.prior.place,
+            "unsaid": float(not span.prior.place),
+            "contradicts": float(span.prior.supports < _TOLD and contradicts(self._question, span.text)),
             "opens": float(span.prior.opens),
             "prose": float(span.prior.prose),
             "whole cell": float(span.prior.opens and not follows),

@@ -44,6 +44,8 @@ _IRREGULAR = {
 }  # fmt: skip
 #: Shorter words with a letter wrong are other words.
 _LONG = 6
+#: Letters that are read for each other.
+_ALIKE = tuple(map(set, ("il", "ij", "ce", "co", "oq", "uv", "nh")))
 _FRACTION = re.compile(r"\d+(?:[.,]\d+)+")
 _DOTS = re.compile(r"[.·…_]{4,}")
 _LEFT_OVER = re.compile(r"^[.·…_]{2,}(?=[\w$€£])")
@@ -106,13 +108,16 @@ def _kin(one: str, other: str) -> bool:
 
 
 def _slip(one: str, other: str) -> bool:
-    """Whether two words without digits differ by one letter: another, one more, or one less."""
+    """Whether two words without digits differ by one letter: another, one more, or one less. Another one at
+    the beginning makes another word (height, weight), unless it looks alike."""
     if min(len(one), len(other)) < _LONG or abs(len(one) - len(other)) > 1 or not (one + other).isalpha():
         return False
     start = 0
     while start < min(len(one), len(other)) and one[start] == other[start]:
         start += 1
     a, b = one[start:], other[start:]
+    if not start and len(one) == len(other) and {a[0], b[0]} not in _ALIKE:
+        return False
     return a[1:] == b[1:] or a[1:] == b or a == b[1:]
 
 

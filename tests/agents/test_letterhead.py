@@ -45,3 +45,9 @@ def test_a_label_says_more_than_the_letterhead() -> None:
     rows = list(page_rows(words_of(INVOICE.replace("Due date", "Seller  ")), set()))
     assert letterhead(rows) is None
     assert letterhead([]) is None
+
+
+def test_a_label_is_no_letterhead() -> None:
+    page = INVOICE.replace("Brandt & Falk\n12 Mill Lane, Varna", "Customer ID:    9080317")
+    head = letterhead(list(page_rows(words_of(page), set())))
+    assert head is None or head.text != "Customer ID:"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hydra_rag.geometry import Box, union
 from hydra_rag.values import Word
-from hydra_rag_agents.places import text_places
+from hydra_rag_agents.places import text_places, word_support
 from hydra_rag_indexing.files.load import load_pages
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -209,3 +209,20 @@ def test_on_the_evidence_of_documents_not_seen_before(tmp_path: Path) -> None:
         hits += bool(places) and places[0][0].intersect(true).area > 0.5 * true.area
     assert len(asked) >= 20
     assert hits / len(asked) >= 0.9
+
+
+def test_what_stands_in_a_line_with_a_word_of_the_question_is_not_unsaid() -> None:
+    words = words_of("quarter    17,130    households\nCustoms    2,890     Gate 7\n\n\n\nRoom       41")
+    support = {word.text: told.score for word, told in word_support(words, "How many households?").items()}
+    assert 0 < support["17,130"] <= 1
+    assert support["41"] == 0
+
+
+def test_a_sentence_of_three_lines_is_one() -> None:
+    page = """
+The pump of the new machine must not run any longer than
+it takes to fill the tank that stands beside the door for
+about 75 minutes without water in its pipes and valves.
+"""
+    told = word_support(words_of(page), "How long may the pump run?")
+    assert {word.text: s.score for word, s in told.items()}["75"] > 0.3

@@ -104,10 +104,10 @@ def test_the_layout_decides_where_the_model_wavers_and_not_where_it_is_sure() ->
 def test_the_form_of_the_words_counts_where_it_has_weight() -> None:
     lines = even("12.50 EUR", "Ada Berg")
     likely = {"12.50 EUR": -3.0, "Ada Berg": -4.0}
-    spans = spans_of(lines, question="Who signed it?")
+    spans = spans_of(lines, question="Which one is signed?")
     assert choice(spans, likely).text == "12.50 EUR"
-    spans = Spans(lines, encode, question="Who signed it?", refusal="not found", longest=40,
-                  weights={**DEFAULT, "kind: who > names": 4.0})  # fmt: skip
+    spans = Spans(lines, encode, question="Which one is signed?", refusal="not found", longest=40,
+                  weights={**DEFAULT, "kind: other > names": 4.0})  # fmt: skip
     assert choice(spans, likely).text == "Ada Berg"
 
 

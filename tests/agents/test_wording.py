@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from hydra_rag_agents.meanings import GROUPS
 from hydra_rag_agents.places import text_places
 from hydra_rag_agents.relevance import Relevance
 from hydra_rag_agents.state import AskSettings, PageId, Turn
 from hydra_rag_agents.text_context import content_tokens
-from hydra_rag_agents.wording import _GROUPS, in_page_words, reworded
+from hydra_rag_agents.wording import in_page_words, reworded
 from tests.agents.test_places import words_of
 
 PARCEL = """
@@ -84,7 +85,7 @@ def test_the_answer_is_found_and_counts() -> None:
 
 
 def test_no_expression_stands_twice_in_a_group_or_is_empty() -> None:
-    for group in _GROUPS.strip().split("\n"):
+    for group in GROUPS.strip().split("\n"):
         phrases = [tuple(content_tokens(text)) for text in group.split(", ")]
         assert all(phrases)
         assert len(phrases) > 1
