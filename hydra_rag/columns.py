@@ -15,6 +15,9 @@ __all__ = ["column_breaks"]
 _GAP, _COMMON, _NEXT = 0.6, 0.5, 3.0
 #: A gap between columns is so much wider than the page's usual one, which counts up to so many line heights.
 _WIDER, _USUAL = 1.5, 0.6
+#: In line heights: a gap that is wider is paper between things that have nothing to do with each other,
+#: unless the next column begins (so nearly) where that of the line does.
+_FAR, _BEGINS = 14.0, 1.5
 #: So many lines above and below have the gap too; more of them where no figure stands beside it (aligned gaps
 #: of few sentences are chance).
 _LINES, _OF_WORDS = 2, 4
@@ -67,11 +70,12 @@ def _lines_with(
     """How many of the next lines (up to :data:`_OF_WORDS`; ``step`` -1: above, 1: below) have a part of
     ``gap`` of at least ``least`` pixels."""
     left, right = gap
-    at = number + step
+    at, height = number + step, least / _COMMON
     for found in range(_OF_WORDS):
         if not 0 <= at < len(rows) or _apart(rows[at], rows[at - step]):
             return found
-        common = [(max(left, a), min(right, b)) for a, b in gaps[at]]
+        alike = [(a, b) for a, b in gaps[at] if b - a <= _FAR * height or abs(b - gap[1]) <= _BEGINS * height]
+        common = [(max(left, a), min(right, b)) for a, b in alike]
         left, right = max(common, key=lambda part: part[1] - part[0], default=(0, 0))
         if right - left < least:
             return found

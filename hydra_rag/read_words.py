@@ -20,6 +20,7 @@ from hydra_rag.figures import joined_figures
 from hydra_rag.geometry import Box
 from hydra_rag.leaders import between, dots, is_leader, strays
 from hydra_rag.lines import group_lines
+from hydra_rag.money import mended_sums
 from hydra_rag.reading import STEPS
 from hydra_rag.values import Word
 
@@ -121,9 +122,11 @@ def grey_of(image: Image.Image) -> Grey:
 
 
 def in_order(reads: Sequence[Read]) -> list[Word]:
-    """The words of :func:`surest` in reading order, numbers in one piece."""
+    """The words of :func:`surest` in reading order, numbers in one piece and with their
+    marks."""
     words = [Word(word.text, word.box) for word in surest(reads)]
-    return [word for line in group_lines(words) for word in joined_figures(line.words)]
+    lines = mended_sums([joined_figures(line.words) for line in group_lines(words)])
+    return [word for line in lines for word in line]
 
 
 def _split(row: RowText) -> list[list[int]]:

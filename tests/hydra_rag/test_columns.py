@@ -67,3 +67,11 @@ def test_words_are_columns_where_a_gap_goes_on_through_five_lines() -> None:
 def test_a_wide_space_of_all_words_is_a_space() -> None:
     words = [w for y in (0, 30, 60, 90) for w in row(y, (0, "set"), (42, "x1"), (74, "to"), (106, "40"))]
     assert all(not line.breaks for line in group_lines(words))
+
+
+def test_wide_paper_in_other_lines_parts_no_phrase() -> None:
+    """The lines of the table below leave white what stands above between two words."""
+    words = row(0, (0, "P29"), (60, "fan"), (109, "stuck"))
+    for y in (30, 60, 90, 120, 150):
+        words += row(y, (0, "Part"), (700, "Size"))
+    assert group_lines(words)[0].cells.endswith("fan stuck")
