@@ -180,11 +180,16 @@ class View:
 
     def gains(self, page: PageId) -> bool:
         """Whether a closer look at the page may show more than was seen of it."""
+        known = self._gains(page)
+        return not known or known[-1] >= self.gate.min_gain
+
+    def doubts(self, page: PageId) -> bool:
+        """Whether what was read of the page gave no answer, or one that the model is far from sure of."""
+        return self.doubtful and any(_uncertain(gain) for gain in self._gains(page)[-1:])
+
+    def _gains(self, page: PageId) -> list[float]:
         known = [j.gain for j in self.judgements if j.page == page]
-        known = known or [d.gain for d in self.drafts if page in d.pages]
-        if not known or known[-1] >= self.gate.min_gain:
-            return True
-        return self.doubtful and _uncertain(known[-1])
+        return known or [d.gain for d in self.drafts if page in d.pages]
 
     @property
     def certain(self) -> bool:

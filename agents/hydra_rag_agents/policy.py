@@ -110,17 +110,19 @@ def _gaze(view: View) -> Action | None:
     if view.settled and not first:
         return None
     for page in _targets(view)[: view.gate.gazes]:
-        if not first and not view.gains(page):
+        if not first and not (view.gains(page) or view.doubts(page)):
             continue
         if (larger := _read_larger(view, page, gazes)) is not None:
             return larger
+        if not first and not view.gains(page):
+            continue
         look = view.look_at(page)
         if look is None:
             looking = LookAt(page)
             if looking in view.refused or not view.fits(keep=3):
                 continue
             return looking
-        worth = view.gate.worth(look, always=always or view.doubtful)
+        worth = view.gate.worth(look, always=always)
         spots = [s for s in worth if not any(d.visited(page, s.box) for d in gazes)]
         crops = min(2 if view.profile.beside else 1, view.budget.crops - view.spent.crops)
         boxes = tuple(s.box for s in spots[: max(0, crops)])
@@ -132,11 +134,12 @@ def _gaze(view: View) -> Action | None:
 
 
 def _read_larger(view: View, page: PageId, gazes: list[Draft]) -> Gaze | None:
-    """Where the model chose among words that were read small, the place that it chose is read larger first.
-    Of a page that seemed to have no answer, those are where the layout expects one."""
-    chosen = [j.region for j in view.judgements if j.page == page and _small(view, j.gain)]
+    """Where the model chose among words that were read small, or is far from sure, the place that it chose is
+    read larger first. Of a page that seemed to have no answer, those are where the layout expects one."""
+    doubts = view.doubts(page)
+    chosen = [j.region for j in view.judgements if j.page == page and (doubts or _small(view, j.gain))]
     last = [draft for draft in view.drafts if draft.pages == (page,)][-1:]
-    guessed = [box for draft in last if _small(view, draft.gain) for box in draft.guesses]
+    guessed = [box for draft in last if doubts or _small(view, draft.gain) for box in draft.guesses]
     for box in (*chosen, *guessed):
         if box is not None and not any(d.visited(page, box) for d in gazes):
             action = Gaze(page, (box,))
