@@ -62,7 +62,8 @@ def contradicts(question: str, answer: str) -> bool:
     if _PHONE.search(question):
         return digits < _DIGITS or _WORD.search(answer) is not None
     if _COUNT.search(question):
-        return kind in ("money", "date", "email", "names", "company", "time")
+        clock = kind == "time" and ":" in answer
+        return clock or kind in ("money", "date", "email", "names", "company")
     if _NUMBER.search(question):
         return not (digits or answer.isupper()) or kind in ("money", "percent", "date")
     if _MONEY.search(question):
