@@ -20,6 +20,9 @@ _FIGURES = re.compile(r"\d[\d.,]*\d")
 #: "9,77097": the mark before the cents is gone. "55.453.58": that of the thousands was taken for another.
 _JOINED = re.compile(r"(\d{1,3}(?:([.,])\d{3})*)([.,])(\d{3})(\d\d)")
 _MIXED = re.compile(r"(\d{1,3}(?:([.,])\d{3})+)\2(\d\d)")
+#: "$/N" is the serial number's label; "S26,044.97" a sum where others are in dollars.
+_LETTER = re.compile(r"\$(?:/[A-Z]|[a-z]{2})")
+_DOLLAR = re.compile(r"S\d{1,3}(?:,\d{3})*\.\d\d\W*")
 _OTHER = {".": ",", ",": "."}
 #: In heights of the line: how far the sign of a sum stands from it.
 _BESIDE = 0.6
@@ -27,8 +30,8 @@ _BESIDE = 0.6
 
 def mended_sums(lines: Sequence[Sequence[Word]]) -> list[list[Word]]:
     """The words of a page's lines, with the marks of sums put right where only one reading makes sense: next
-    to a currency, and where other sums of the page show which mark stands before the cents. A lone "S" right
-    behind a sum is the dollar that other sums of the page have."""
+    to a currency, and where other sums of the page show which mark stands before the cents. An "S" before or
+    right behind a sum is the dollar that other sums of the page have, a dollar before letters an "S"."""
     sums = [word.text for line in lines for word in line]
     marks = [found[1] for text in sums if (found := _CENTS.search(text))]
     cents = max(_OTHER, key=marks.count) if marks else None
@@ -40,6 +43,10 @@ def mended_sums(lines: Sequence[Sequence[Word]]) -> list[list[Word]]:
 
 def _mended(line: Sequence[Word], at: int, cents: str | None, *, dollars: bool) -> Word:
     word = line[at]
+    if _LETTER.match(word.text):
+        return replace(word, text=f"S{word.text[1:]}")
+    if dollars and _DOLLAR.fullmatch(word.text):
+        return replace(word, text=f"${word.text[1:]}")
     before = line[at - 1] if at else None
     after = line[at + 1] if at + 1 < len(line) else None
     if word.text == "S" and dollars and before is not None and _near(before, word):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from hydra_rag_agents.answer_form import fits_form, wants_place
+from hydra_rag_agents.headline import ABOUT_PAGE
 from hydra_rag_agents.kinds import told_kind
+from hydra_rag_agents.text_context import content_tokens
 
 __all__ = ["contradicts"]
 
@@ -44,11 +46,15 @@ _MONEY = re.compile(
     r"\b(?:amount|price|cost|fee|total|sum)(?: (?:due|payable|paid))?(?: (?:by|of|for)\b.*)?\W*$",
     re.IGNORECASE,
 )
+_CHOICE = re.compile(r"\bor\b", re.IGNORECASE)
 _COUNT = re.compile(r"\bhow many\b", re.IGNORECASE)
 
 
 def contradicts(question: str, answer: str) -> bool:
-    """Whether ``answer`` is of a kind that ``question`` does not ask for, by the words of both."""
+    """Whether ``answer`` is of a kind that ``question`` does not ask for, by the words of both, or says only
+    what the question said."""
+    if _echoes(question, answer):
+        return True
     kind, digits = told_kind(answer), sum(character.isdigit() for character in answer)
     if _NAME.search(question):
         return digits > 0
@@ -69,6 +75,13 @@ def contradicts(question: str, answer: str) -> bool:
     if _MONEY.search(question):
         return kind in ("date", "email")
     return wants_place(question) and (kind in ("date", "email") or not fits_form(question, answer))
+
+
+def _echoes(question: str, answer: str) -> bool:
+    """Whether the answer is the label that was asked for. A choice ("North or South?") names its answers, and
+    an order may be headed "Order"."""
+    said, asked = set(content_tokens(answer)), set(content_tokens(question))
+    return bool(said) and said <= asked and not asked & ABOUT_PAGE and not _CHOICE.search(question)
 
 
 def _measured(answer: str) -> bool:

@@ -25,7 +25,7 @@ fast, speed, velocity
 old, age
 far, distance
 expensive, price, cost, charge, fee, rate, fare, tariff
-shipping, delivery cost, shipping cost, delivery charge, delivery fee, postage, freight
+shipping, delivery, delivery cost, shipping cost, delivery charge, delivery fee, postage, freight
 total, sum, grand total, amount due, total due, balance due, total amount
 tax, vat, sales tax, gst
 discount, rebate, reduction

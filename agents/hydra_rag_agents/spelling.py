@@ -161,8 +161,8 @@ def _drops(first: str, letters: str) -> bool:
 
 
 def _plain(letters: str) -> str:
-    """Without marks and case; a dollar is read for an S, and the other way round."""
-    return "".join(c for c in letters.replace("$", "S") if c not in _MARKS).casefold()
+    """Without marks and case; a dollar is read for an S or a 5, and the other way round."""
+    return "".join("5" if c in "$Ss" else c for c in letters if c not in _MARKS).casefold()
 
 
 def _marks(letters: str) -> int:

@@ -29,6 +29,8 @@ from tests.agents.test_spans import choice, spans_of
         ("Since when has she been there?", "(20) 939-45231"),
         ("What is the phone number?", "1953 Page 1"),
         ("What is the total amount due?", "12/07/2026"),
+        ("What is the postcode?", "Postcode"),
+        ("From when is the end?", "End"),
     ],
 )
 def test_another_kind_contradicts(question: str, answer: str) -> None:
@@ -51,6 +53,9 @@ def test_another_kind_contradicts(question: str, answer: str) -> None:
         ("What is the e-mail address?", "desk@example.org"),
         ("What is the phone number?", "0931 4477"),
         ("How many warehouses are there?", "two"),
+        ("How many are given for chond?", "74.37"),
+        ("Which is larger, North or South?", "North"),
+        ("What is the heading of this order?", "ORDER"),
         ("How many items are there?", "1,200 pieces"),
         ("What was the number of orders worth?", "$619,500"),
         ("What does error code H21 mean?", "paper jam"),
