@@ -108,6 +108,9 @@ class Complaints(list[str]):
         super().__init__()
         self.expected: list[str] = []
 
+    def heard(self, message: Any) -> None:
+        self.append(f"{message.text} {(message.location or {}).get('url', '')}".strip())
+
     def left(self) -> list[str]:
         return [text for text in self if not any(part in text for part in self.expected)]
 
@@ -132,7 +135,7 @@ def open_page(browser: Any, complaints: Complaints, serve: object) -> Iterator[C
         context.set_default_timeout(45_000)  # a first question loads libraries; the machine may be busy
         contexts.append(context)
         page, home = context.new_page(), address.partition("#")[0]
-        page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("console", lambda m: complaints.heard(m) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on(
             "request",
