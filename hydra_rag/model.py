@@ -221,8 +221,9 @@ class HydraModel:
     ) -> list[list[Word]]:
         """The words of page images in reading order, boxes in their pixels; the tower's pass of
         :meth:`embed_pages` is used again. ``close``: read the lines that it found three times
-        more (:mod:`hydra_rag.page_reader`), which costs half as much again. ``lane``: ``"chat"`` where
-        somebody waits for an answer. Raises :class:`UnsupportedModelError` without a reading head."""
+        more (:mod:`hydra_rag.page_reader`), which costs about as much again as embedding. ``lane``:
+        ``"chat"`` where somebody waits for an answer. Raises :class:`UnsupportedModelError` without a
+        reading head."""
         tower = self._view().tree if lane == "bulk" else self.base_model  # it lets chats in between
         prepare = partial(page_prompt, self.processor, self._view().spec, max_tokens=max_tokens)
         reader = Reader(self.vision, tower, self.processor, partial(self.scheduler.submit, lane))

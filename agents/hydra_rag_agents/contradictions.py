@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hydra_rag_agents.answer_form import fits_form, wants_place
+from hydra_rag_agents.answer_form import fits_form, wants_name, wants_place
 from hydra_rag_agents.headline import ABOUT_PAGE
 from hydra_rag_agents.kinds import told_kind
 from hydra_rag_agents.text_context import content_tokens
@@ -36,7 +36,6 @@ _NUMBER = re.compile(
     r"|\bnumber (?:(?:of the|on|does|do)\b|\W*$)",
     re.IGNORECASE,
 )
-_NAME = re.compile(r"^\W*(?:who|whose|whom)\b", re.IGNORECASE)
 _MAIL = re.compile(r"\be-?mail\b", re.IGNORECASE)
 _PHONE = re.compile(r"\b(?:tele)?phone\b", re.IGNORECASE)
 #: Digits of a telephone number at least, of a date at most; a word beside such a number.
@@ -56,7 +55,7 @@ def contradicts(question: str, answer: str) -> bool:
     if _echoes(question, answer):
         return True
     kind, digits = told_kind(answer), sum(character.isdigit() for character in answer)
-    if _NAME.search(question):
+    if wants_name(question):
         return digits > 0
     if _MAIL.search(question):
         return "@" not in answer
