@@ -17,10 +17,12 @@ CELL_BREAK = "\t"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``breaks``: indices of words before which another column begins, though they stand near."""
+    """``breaks``: indices of words before which another column begins, though they stand near. ``goes_on``:
+    with the sentence of the line before it."""
 
     words: tuple[Word, ...]
     breaks: frozenset[int] = frozenset()
+    goes_on: bool = False
 
     @property
     def text(self) -> str:

@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 from hydra_rag.geometry import Box
 from hydra_rag.lines import group_lines
 from hydra_rag.values import GenerationResult, QueryItem, Word
+from hydra_rag_agents.flowing import column_lines
 from hydra_rag_agents.fuse import fuse
 from hydra_rag_agents.letters import in_letter_words
 from hydra_rag_agents.looking import crop_page, frame, gain, rereads, words_in
 from hydra_rag_agents.moves import Draft, Gaze, Glance, Search, View
+from hydra_rag_agents.page_lines import lines_text, relevant_lines
 from hydra_rag_agents.ports import EvidenceLine, Library, Reader, Reading
 from hydra_rag_agents.priors import line_priors
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
 from hydra_rag_agents.state import Candidate, Cost, PageId, ReaderProfile, Turn
-from hydra_rag_agents.text_context import relevant_lines, tidied
+from hydra_rag_agents.text_context import tidied
 from hydra_rag_agents.wording import reworded
 
 if TYPE_CHECKING:
@@ -133,10 +135,7 @@ def prepare(
     else:
         asked = turn.asked
     chosen = {page: relevant_lines(shown[page], asked, share) for page in pages}
-    texts = [
-        (names.get(page, f"page {page.page}"), "\n".join(line.cells for line in chosen[page]))
-        for page in pages
-    ]
+    texts = [(names.get(page, f"page {page.page}"), lines_text(chosen[page])) for page in pages]
     own = turn.image is not None and profile.style != "nano"  # which takes one image
     text = glance_prompt(profile, turn, texts, crops=len(boxes) if beside else 0)
     new = min(turn.settings.max_new_tokens or profile.max_new_tokens, profile.max_new_tokens)
@@ -177,12 +176,14 @@ def evidence_lines(
     found: list[EvidenceLine] = []
     for page in pages:
         words = tidied(page)
-        lines = group_lines(words)
-        chosen, left = set(relevant_lines(words, question, most)), _FAR
+        lines = column_lines(group_lines(words))
+        relevant = {word for line in relevant_lines(words, question, most) for word in line.words}
+        left = _FAR
         for line, likely in zip(lines, line_priors(lines, lines, question), strict=True):
             sure = max(prior.place for prior in likely) >= _SURE  # far from its label, as over a bar's name
-            if line in chosen or (sure and len(line.text) <= left):
-                left -= 0 if line in chosen else len(line.text)
+            chosen = line.words[0] in relevant
+            if chosen or (sure and len(line.text) <= left):
+                left -= 0 if chosen else len(line.text)
                 boxes = tuple(word.box for word in line.words for _ in word.text.split())
                 found.append(EvidenceLine(line.cells, likely, boxes))
     return tuple(found)

@@ -16,9 +16,9 @@ from hydra_rag_agents.actions import queries
 from hydra_rag_agents.eval_data import EvalQuery
 from hydra_rag_agents.fuse import fuse
 from hydra_rag_agents.gate import Look
-from hydra_rag_agents.gate_eval import OnePage
 from hydra_rag_agents.looking import look
 from hydra_rag_agents.moves import Search
+from hydra_rag_agents.one_page import OnePage
 from hydra_rag_agents.state import AskSettings, Turn
 
 if TYPE_CHECKING:

@@ -1,8 +1,9 @@
 """`hydra-rag eval`: reading, answers, gaze and retrieval of a model on a folder of pages.
 
-Answers come from pixels alone (unless asked otherwise): one page, one question, as ``ask`` would put it. A
-model with a reading head is shown what it read itself, as it is in a store. Reading compares that, line by
-line; other models are shown lines cut out of the page by the boxes of its words. Retrieval ranks all pages
+Answers come from pixels alone (unless asked otherwise): one page, one question, answered as ``ask`` does,
+with a closer look where the gate asks for one; and from the first glance alone. A model with a reading head
+is shown what it read itself, as it is in a store. Reading compares that, line by line; other models are shown
+lines cut out of the page by the boxes of its words. Retrieval ranks all pages
 of the folder by exact MaxSim, by the text search that stores use, and by both
 (:mod:`hydra_rag_agents.retrieval_eval`).
 """
@@ -27,9 +28,11 @@ from hydra_rag_agents.gaze_eval import GazeFigures
 from hydra_rag_agents.glancing import glance
 from hydra_rag_agents.looking import words_in
 from hydra_rag_agents.memo import MemoReader
+from hydra_rag_agents.one_page import OnePage, ask_page
 from hydra_rag_agents.prompts import READ_PROMPT, says_not_found
 from hydra_rag_agents.reader import ModelReader
 from hydra_rag_agents.retrieval_eval import retrieve
+from hydra_rag_agents.state import AskSettings
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -204,18 +207,22 @@ class _Answers:
 
         asked = page.questions[index]
         words = page.words if text_layer else ()
-        result = glance(reader, image, words, asked.question, name=page.image, respelled=read).result
-        refused = says_not_found(result.text) or result.confidence < reader.profile.threshold_for(text_layer)
-        regions = evidence_regions(reader.embed(f"{asked.question} {result.text}"), vectors, top=1)
+        library = OnePage(image, words, vectors, read=read)
+        settings = AskSettings(k=1, pages=1, text_layer=text_layer)
+        answer = ask_page(library, reader, asked.question, settings).answer
+        first = glance(reader, image, words, asked.question, name=page.image, respelled=read).result
+        missed = says_not_found(first.text) or first.confidence < reader.profile.threshold_for(text_layer)
+        regions = evidence_regions(reader.embed(f"{asked.question} {answer.text}"), vectors, top=1)
         record = {
             "kind": "answer",
             "image": page.image,
             "question": asked.question,
             "truth": asked.answer,
             "boxes": [list(box) for box in asked.boxes],
-            "text": result.text.strip(),
-            "refused": refused,
-            "confidence": round(result.confidence, 5),
+            "text": answer.text.strip(),
+            "refused": answer.status != "answered",
+            "confidence": round(answer.confidence, 5),
+            "glance": None if missed else first.text.strip(),
             "box": list(regions[0][0]) if regions else None,
             "peak": _peak(reader.embed(asked.question), vectors),
         }
@@ -230,6 +237,9 @@ class _Answers:
         told = [("" if r["refused"] else str(r["text"]), str(r["truth"])) for r in real]
         return {
             "exact_match": mean([float(exact_match(text, truth)) for text, truth in told]),
+            "exact_match_glance": mean(
+                [float(exact_match(r["glance"] or "", str(r["truth"]))) for r in real]
+            ),
             "anls": mean([anls(text, truth) for text, truth in told]),
             "unanswerable_recognised": mean([float(r["refused"]) for r in absent]),
             "false_refusals": mean([float(r["refused"]) for r in real]),

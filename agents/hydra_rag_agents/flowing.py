@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
 
-from hydra_rag_agents.cells import BULLET, Cell
+from hydra_rag.lines import Line
+from hydra_rag.values import Word
+from hydra_rag_agents.cells import BULLET, Cell, page_rows
 
-__all__ = ["continued"]
+__all__ = ["column_lines", "continued"]
 
 #: Words of a line of text beside other text.
 _TEXT = 6
@@ -14,6 +18,34 @@ _TEXT = 6
 _APART = 0.8
 #: In line heights: how far the text of an item stands from its bullet at least.
 _INDENT = 0.3
+
+
+def column_lines(lines: Sequence[Line]) -> list[Line]:
+    """The ``lines`` of a page, in the order of its columns: what a line goes on with below, where other text
+    stands beside it, comes right behind it and is marked so."""
+    words = [word for line in lines for word in line.words]
+    rows = list(page_rows(words, set()))
+    goes_on = {
+        before.words[-1]: after.words[0] for at in range(len(rows)) for before, after in continued(rows, at)
+    }
+    begins = set(goes_on.values())
+    parts = {part.words[0]: part for line in lines for part in _parts(line, goes_on, begins)}
+    ordered: dict[Word, Line] = {}
+    for word in parts:
+        following: Word | None = None if word in ordered else word
+        while following is not None:
+            ordered[following] = replace(parts[following], goes_on=following != word)
+            following = goes_on.get(parts[following].words[-1])
+            following = None if following in ordered else following
+    return list(ordered.values())
+
+
+def _parts(line: Line, goes_on: Mapping[Word, Word], begins: Container[Word]) -> Iterator[Line]:
+    """``line``, cut behind what goes on below and before what another line goes on with."""
+    words = line.words
+    cuts = [at for at in range(1, len(words)) if words[at - 1] in goes_on or words[at] in begins]
+    for start, end in pairwise([0, *cuts, len(words)]):
+        yield Line(words[start:end], frozenset(at - start for at in line.breaks if start < at < end))
 
 
 def continued(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[tuple[Cell, Cell]]:

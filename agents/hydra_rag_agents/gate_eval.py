@@ -11,75 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from hydra_rag.geometry import Box
 from hydra_rag.metrics import exact_match, mean
-from hydra_rag.values import MultiVector, QueryItem, Word
-from hydra_rag_agents.events import Done, Glanced, Looked, step_of
-from hydra_rag_agents.gate import Look
-from hydra_rag_agents.loop import run
+from hydra_rag.values import MultiVector
 from hydra_rag_agents.memo import MemoReader
-from hydra_rag_agents.state import AskSettings, Candidate, PageId, Turn
+from hydra_rag_agents.one_page import OnePage, ask_page
+from hydra_rag_agents.state import AskSettings
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from hydra_rag_agents.eval_data import EvalPage, EvalQuestion
 
-__all__ = ["MODES", "GateFigures", "OnePage"]
+__all__ = ["MODES", "GateFigures"]
 
 MODES = ("never", "always", "auto")
 #: Words lower than this in a glance are small evidence (pixels that the model sees).
 SMALL_TEXT = 12.0
 _AREAS = ((0.0, 0.005), (0.005, 0.05), (0.05, 1.01))  # of the page
-
-
-class OnePage:
-    """A library of a single page; retrieval finds it first. ``read``: the model read its words itself."""
-
-    PAGE = PageId("page", 1)
-
-    def __init__(
-        self,
-        image: Image.Image,
-        words: Sequence[Word],
-        vectors: MultiVector | None,
-        *,
-        read: bool = False,
-    ) -> None:
-        self._image, self._words, self._vectors, self._read = image, words, vectors, read
-
-    def find(
-        self, query: QueryItem, k: int, *, mode: str, documents: Sequence[str] | None
-    ) -> list[Candidate]:
-        return [Candidate(self.PAGE, "page", 1.0, 1)]
-
-    def candidate(self, page: PageId) -> Candidate | None:
-        return Candidate(page, "page", 1.0, 1)
-
-    def image(self, page: PageId) -> Image.Image:
-        return self._image
-
-    def crop(self, page: PageId, box: Box, scale: float = 2.0) -> Image.Image:
-        crop = self._image.crop(box)
-        if scale >= 1.0:
-            return crop
-        return crop.resize((max(1, round(box.width * scale)), max(1, round(box.height * scale))))
-
-    def words(self, page: PageId) -> Sequence[Word]:
-        return self._words
-
-    def read_by_model(self, page: PageId, box: Box | None = None) -> bool:
-        return self._read
-
-    def vectors(self, page: PageId) -> MultiVector | None:
-        return self._vectors
-
-    def likeness(self, query: MultiVector, page: PageId) -> float:
-        return 0.0
-
-    def regions(self, query: MultiVector, page: PageId, top: int = 3) -> list[tuple[Box, float]]:
-        from hydra_rag.evidence import evidence_regions
-
-        known = self._vectors is not None and self._vectors.boxes is not None
-        return evidence_regions(query, self._vectors, top=top) if known and self._vectors else []
 
 
 class GateFigures:
@@ -116,40 +63,21 @@ class GateFigures:
     def _run(self, library: OnePage, asked: EvalQuestion, mode: str, text_layer: bool) -> dict[str, Any]:
         settings = AskSettings(k=1, pages=1, gaze=mode, text_layer=text_layer)  # type: ignore[arg-type]
         began = self._reader.seconds
-        tokens, gazes = 0, 0
-        confidence: float | None = None
-        look: Look | None = None
-        gain: float | None = None
-        answer = None
-        for event in run(library, self._reader, Turn(asked.question, settings)):
-            step = step_of(event)
-            if step is not None:
-                tokens += step.detail.get("prompt_tokens", 0) + step.detail.get("new_tokens", 0)
-                gazes += step.action == "gaze"
-                if not gazes:  # of the answer, where there is one, else of what it was looked for in
-                    gain = next((d["gain"] for d in step.detail.get("drafts", ()) if "gain" in d), gain)
-                    gain = step.detail.get("gain", gain)
-            if isinstance(event, Glanced) and confidence is None:
-                confidence = event.confidence
-            elif isinstance(event, Looked) and look is None:
-                look = event.look
-            elif isinstance(event, Done):
-                answer = event.answer
-        assert answer is not None, "a run ends with Done"
-        found = answer.status == "answered"
+        seen = ask_page(library, self._reader, asked.question, settings)
+        answer, found = seen.answer, seen.answer.status == "answered"
         right = exact_match(answer.text, asked.answer) if found and asked.answer is not None else False
         made: dict[str, Any] = {
             "text": answer.text if found else None,
             "right": right or (asked.answer is None and not found),
             "confidence": answer.confidence,
-            "tokens": tokens,
+            "tokens": seen.tokens,
             "seconds": round(self._reader.seconds - began, 4),
-            "gazes": gazes,
-            "glance_confidence": confidence,
-            "gain": gain,
+            "gazes": seen.gazes,
+            "glance_confidence": seen.glance_confidence,
+            "gain": seen.gain,
         }
-        if look is not None:
-            made["look"] = {"entropy": look.entropy, "spots": [s.to_json() for s in look.spots]}
+        if seen.look is not None:
+            made["look"] = {"entropy": seen.look.entropy, "spots": [s.to_json() for s in seen.look.spots]}
         return made
 
     def report(self) -> dict[str, Any]:

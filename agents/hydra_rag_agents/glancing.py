@@ -10,11 +10,11 @@ from hydra_rag.geometry import Box
 from hydra_rag.values import GenerationResult, Word
 from hydra_rag_agents.actions import answer_places, evidence_lines
 from hydra_rag_agents.letters import in_letter_words
+from hydra_rag_agents.page_lines import choose_lines
 from hydra_rag_agents.ports import Reader
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
 from hydra_rag_agents.spelling import answer_boxes, respell
 from hydra_rag_agents.state import AskSettings, Turn
-from hydra_rag_agents.text_context import choose_lines
 from hydra_rag_agents.wording import reworded
 
 if TYPE_CHECKING:

@@ -95,14 +95,21 @@ def _similar(text: str, target: str) -> float:
 
 
 def nearness(lines: Sequence[Line], index: int, span: Sequence[Word], question: str) -> float:
-    """How many of the question's words stand beside (same line), above or below (next lines) the span."""
+    """How many of the question's words stand beside (same line or sentence), above or below (next lines) the
+    span."""
     asked = set(content_tokens(question))
     if not asked:
         return 0.0
     box = union(word.box for word in span)
     others = [w for w in lines[index].words if w not in span]
-    share = dict.fromkeys(said(asked, _tokens(w for w in others if w.box.left > box.left)), _AFTER)
-    share |= dict.fromkeys(said(asked, _tokens(w for w in others if w.box.left <= box.left)), 1.0)
+    before = [w for w in others if w.box.left <= box.left]
+    after = [w for w in others if w.box.left > box.left]
+    if lines[index].goes_on:
+        before += lines[index - 1].words
+    if index + 1 < len(lines) and lines[index + 1].goes_on:
+        after += lines[index + 1].words
+    share = dict.fromkeys(said(asked, _tokens(after)), _AFTER)
+    share |= dict.fromkeys(said(asked, _tokens(before)), 1.0)
     # What stands right before a value is its label. One that says more than was asked (the date, not the
     # number) is another value's, and what stands above and below has little to do with it.
     label = set(_tokens(_own_label(lines[index], span, box)))

@@ -84,7 +84,7 @@ class WordSupport(NamedTuple):
     """``score``: how well a word's cell answers, 0 to 1: its share of the ``best`` cell's score in
     :func:`text_places`; 0 where not even its row has a word of the query. ``begins``: whether the word begins
     what the cell may answer (its first word, or the first after words of the query or a colon); ``ends``:
-    whether it is the last of its cell; ``prose``: whether the cell is."""
+    whether it is the last of its cell; ``prose``: whether the cell is, or goes on in another line."""
 
     score: float
     best: float
@@ -101,6 +101,7 @@ def word_support(words: Sequence[Word], query: str) -> dict[Word, WordSupport]:
     best = min(1.0, max(scores.values(), default=0.0))
     found: dict[Word, WordSupport] = {}
     beside = {cell: any(_beside(cell, other) for other in near) for cell, near in _neighbours(rows)}
+    flows = {cell for number in range(len(rows)) for pair in continued(rows, number) for cell in pair}
     for cell in beside:
         begins = True
         colon = max((i for i, word in enumerate(cell.words) if word.text.endswith(":")), default=-1)
@@ -108,7 +109,8 @@ def word_support(words: Sequence[Word], query: str) -> dict[Word, WordSupport]:
             score = min(1.0, scores.get(cell, 0.0) / best) if best else 0.0
             score = max(score, _BESIDE * beside[cell])
             last = number == len(cell.words) - 1
-            found[word] = WordSupport(score, best, begins and number > colon, last, cell.prose)
+            prose = cell.prose or cell in flows
+            found[word] = WordSupport(score, best, begins and number > colon, last, prose)
             begins = number <= colon or (begins and bool(said(asked, content_tokens(word.text))))
     return found
 

@@ -1,25 +1,18 @@
-"""Which lines of a page's text layer go into the prompt: the ones that matter for the question.
-
-Small models have a short context and read character by character, so a page's text is cut to a budget.
-"""
+"""The words of a page and of a question, so that they can be compared."""
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 
 from hydra_rag.geometry import union
-from hydra_rag.lines import Line, group_lines
+from hydra_rag.lines import group_lines
 from hydra_rag.values import Word
 
 __all__ = [
-    "choose_lines",
     "content_tokens",
     "is_function_word",
-    "relevant_lines",
     "said",
     "tidied",
     "without_fractions",
@@ -149,56 +142,3 @@ def _without_leader(word: Word) -> Iterator[Word]:
         yield Word(before, box._replace(right=min(box.right, box.left + round(len(before) * letter))))
     if after := parts[-1].strip("."):
         yield Word(after, box._replace(left=max(box.left, box.right - round(len(after) * letter))))
-
-
-def choose_lines(words: Sequence[Word], question: str, budget: int) -> str:
-    """Lines most relevant to ``question``, in reading order, at most ``budget`` characters together; a tab
-    parts the cells of a line.
-
-    A line's weight is the summed inverse frequency of the question's words in it; its neighbours get a
-    part of it, because a value often stands under or beside its label, and more where they stand in the
-    column of such a word. Nothing relevant: the top of the page.
-    """
-    return "\n".join(line.cells for line in relevant_lines(words, question, budget))
-
-
-def relevant_lines(words: Sequence[Word], question: str, budget: int) -> list[Line]:
-    """The lines of :func:`choose_lines`."""
-    lines = group_lines(tidied(words))
-    if budget <= 0 or not lines:
-        return []
-    asked = set(content_tokens(question))
-    hits = [said(asked, content_tokens(line.text)) for line in lines]
-    frequency = Counter(token for found in hits for token in found)
-    worth = {token: math.log(1 + len(lines) / count) for token, count in frequency.items()}
-    own = [sum(worth[token] for token in found) for found in hits]
-    weights = list(own)
-    for i, value in enumerate(own):
-        if value:
-            for j, share in ((i + 1, 0.45), (i - 1, 0.2)):
-                if 0 <= j < len(lines):
-                    weights[j] += share * value
-            for j in (i - 2, i + 2):
-                if 0 <= j < len(lines):
-                    weights[j] += 0.25 * _in_column(lines[i], lines[j], hits[i], worth)
-    left, chosen = budget, []
-    for index in sorted(range(len(lines)), key=lambda i: (-weights[i], i)):
-        length = len(lines[index].text) + 1
-        if length - 1 <= left:
-            chosen.append(index)
-            left -= length
-    return [lines[index] for index in sorted(chosen)]
-
-
-def _in_column(label: Line, other: Line, asked: set[str], worth: Mapping[str, float]) -> float:
-    """What the words of ``label`` that the question asks for are worth, if ``other`` has words above or
-    below them and stands near."""
-    gap = max(other.box.top - label.box.bottom, label.box.top - other.box.bottom)
-    if gap > 4 * max(1, label.box.height):
-        return 0.0
-    total = 0.0
-    for word in label.words:
-        told = said(asked, content_tokens(word.text))
-        if told and any(w.box.left < word.box.right and w.box.right > word.box.left for w in other.words):
-            total += sum(worth[token] for token in told)
-    return total

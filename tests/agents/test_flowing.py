@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from hydra_rag.geometry import Box
+from hydra_rag.lines import group_lines
 from hydra_rag.values import Word
 from hydra_rag_agents.cells import page_rows
-from hydra_rag_agents.flowing import continued
+from hydra_rag_agents.flowing import column_lines, continued
+from hydra_rag_agents.page_lines import choose_lines
 from tests.agents.test_places import words_of
 
 ONE = """
@@ -42,16 +45,30 @@ def test_what_a_line_goes_on_with(page: str, begins: list[str]) -> None:
     assert [after.split()[0] for _, after in pairs(words_of(page, 22))] == begins
 
 
+def beside(page: str) -> list[Word]:
+    """A column far to the right of where words usually stand."""
+    return [replace(word, box=word.box.shift(700, 18)) for word in words_of(page, 36)]
+
+
 def test_columns_whose_lines_alternate() -> None:
     """The lines of the right column stand between those of the left one."""
-    left = words_of(ONE, 36)
-    right = [
-        Word(
-            word.text, Box(word.box.left + 700, word.box.top + 18, word.box.right + 700, word.box.bottom + 18)
-        )
-        for word in words_of(
-            "Nothing else has changed since then, and the weather was\nmild all the time.", 36
-        )
-    ]
-    found = {after.split()[0] for _, after in pairs([*left, *right])}
+    right = beside("Nothing else has changed since then, and the weather was\nmild all the time.")
+    found = {after.split()[0] for _, after in pairs([*words_of(ONE, 36), *right])}
     assert found == {"31.01.2023", "mild"}
+
+
+def test_lines_of_text_side_by_side_are_read_column_by_column() -> None:
+    left = words_of("The general assembly of all the members lasted for 80\ndays without any delay.", 36)
+    words = [*left, *beside("The old price of all the tickets is now\n12 EUR.")]
+    lines = column_lines(group_lines(words))
+    assert [(line.words[0].text, line.goes_on) for line in lines] == [
+        ("The", False), ("days", True), ("The", False), ("12", True),
+    ]  # fmt: skip
+    told = choose_lines(words, "How long did the assembly last?", 80)
+    assert told.endswith("lasted for 80 days without any delay.")
+    assert {word for line in lines for word in line.words} == set(words)
+
+
+def test_lines_of_a_table_stay_as_they_are() -> None:
+    lines = group_lines(words_of("Item    Price    Stock\nScrew   12.00    340\nPlate   9.50    20"))
+    assert column_lines(lines) == lines

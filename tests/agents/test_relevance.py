@@ -10,12 +10,13 @@ from hydra_rag.lines import Line, group_lines
 from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.matching import find_answer
 from hydra_rag_agents.moves import Judgement, View
+from hydra_rag_agents.page_lines import choose_lines
 from hydra_rag_agents.priors import line_priors
 from hydra_rag_agents.reader import NANO
 from hydra_rag_agents.relevance import Relevance
 from hydra_rag_agents.state import AskSettings, Budget, PageId
 from hydra_rag_agents.testing import words_of
-from hydra_rag_agents.text_context import choose_lines, content_tokens, said
+from hydra_rag_agents.text_context import content_tokens, said
 
 A, B = PageId("d1", 1), PageId("d2", 1)
 SHEET = "Hydro kettle\nWeight 1.06 kg\nPower 1700 W\nWarranty 6 years"

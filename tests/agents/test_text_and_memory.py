@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from hydra_rag.lines import group_lines
 from hydra_rag_agents.memory import Past, follow_up
+from hydra_rag_agents.page_lines import choose_lines
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
 from hydra_rag_agents.state import AskSettings, PageId, ReaderProfile, Turn
 from hydra_rag_agents.testing import words_of
-from hydra_rag_agents.text_context import choose_lines, content_tokens, said
+from hydra_rag_agents.text_context import content_tokens, said
 
 PAGE = "Northwind\nInvoice number 204\nInvoice date 2026-01-05\nTotal due 41.00\nThank you for your order"
 
