@@ -12,7 +12,7 @@ from hydra_rag_agents.letters import is_closing
 from hydra_rag_agents.meanings import is_label
 from hydra_rag_agents.text_context import content_tokens, is_function_word, said
 
-__all__ = ["holds_value", "value_of"]
+__all__ = ["has_label", "holds_value", "value_of"]
 
 #: In line heights: how far a value stands under its label, and a name under the close of a letter. Text so
 #: much taller than its label is its value.
@@ -25,6 +25,8 @@ _APART, _NEARER = 1.3, 0.6
 _PAIR = 2
 #: Labels with figures of one form in one row that are a series.
 _SERIES = 3
+#: What no label has: a figure, a sign of money, an e-mail address.
+_VALUE = re.compile(r"[\d$€£@]")
 #: A quarter or a year, where only two of them stand in a row.
 _NAMED = re.compile(r"[A-Z]\w?\d|(?:19|20)\d\d$")
 
@@ -38,7 +40,8 @@ def value_of(
         return None, None
     if CAPTION.match(label.text):
         return None, None
-    beside = rows[number][at + 1 : at + 2]
+    after = rows[number][at + 1 : at + 2]
+    beside = [cell for cell in after if not has_label(cell)]
     if _in_series(rows[number], label):  # beside it stands the next label
         return _over(rows, label) or _under(rows, label), None
     if not at and beside and is_form(rows, number):
@@ -47,9 +50,12 @@ def value_of(
     over = _over(rows, label) if beside or at else None
     if over is not None and _values_over(rows[over.row], rows[number]) and _nearer(over, label, under):
         return over, None
-    alone = not beside and under is not None and len(rows[under.row]) > 1 and under is rows[under.row][0]
+    listed = under is not None and is_label(under.text)
+    alone = not after and under is not None and _heads(rows, label, under)
     if under is not None and (under.prose or alone or _labelled(under) or _alike(label, under)):
         under = None  # the label is a heading, or one of a list (E8, E9), or that one has a label of its own
+    if beside and not listed and is_label(beside[0].text) and is_label(label.text):
+        beside = []  # the next label, though its own value or this one's was not read
     options = [cell for cell in (*beside, under) if cell and not cell.told & label.told]
     if label.only and beside and beside[0] not in options and not beside[0].only:  # "Bank: Denver Bank"
         options.insert(0, beside[0])
@@ -79,8 +85,21 @@ def holds_value(cell: Cell, query: str) -> bool:
     return rest[0][0].isdigit() or (plain and all(word[0].isupper() for word in rest))
 
 
+def has_label(cell: Cell) -> bool:
+    """Whether a cell is a label with its value, or one that forms print."""
+    return ": " in cell.text or (cell.text.endswith(":") and is_label(cell.text))
+
+
 def _labelled(cell: Cell) -> bool:
     return cell.text.endswith(":") or ": " in cell.text
+
+
+def _heads(rows: Sequence[Sequence[Cell]], label: Cell, under: Cell) -> bool:
+    """Whether a cell that stands alone heads the row that begins with ``under``: none of the row's other
+    cells has a label of its own between, as those of another column have."""
+    between = [cell for row in rows[label.row + 1 : under.row] for cell in row]
+    first, *others = rows[under.row]
+    return under is first and any(not any(cell.over(other) for cell in between) for other in others)
 
 
 def _alike(one: Cell, other: Cell) -> bool:
@@ -131,10 +150,15 @@ def _over(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
 
 
 def _values_over(values: Sequence[Cell], labels: Sequence[Cell]) -> bool:
-    """Whether one row holds the values of the labels below it."""
-    figures = sum(cell.figures for cell in values)
-    paired = len(values) == len(labels) > 1 and 2 * figures > len(values)
-    return paired and not any(cell.figures for cell in labels)
+    """Whether one row holds the values of the labels below it: figures, or what no form prints as a label."""
+    over = [[cell for cell in values if cell.over(label)] for label in labels]
+    found = [cells[0] for cells in over if len(cells) == 1 and not cells[0].prose]
+    if len(labels) < _PAIR or len(set(map(id, found))) < len(labels) or any(c.figures for c in labels):
+        return False
+    figures = sum(_VALUE.search(cell.text) is not None for cell in found)
+    known = sum(is_label(label.text) for label in labels)
+    named = 2 * known >= len(labels) and not any(is_label(cell.text) for cell in found)
+    return named or 2 * figures > len(labels)
 
 
 def _nearer(over: Cell, label: Cell, under: Cell | None) -> bool:
@@ -152,6 +176,8 @@ def _stacked(rows: Sequence[Sequence[Cell]], label: Cell, right: Cell, under: Ce
     if is_label(right.text) != is_label(under.text):
         return is_label(right.text)
     beside = _under(rows, right)  # labels side by side have their values side by side
+    if beside is not None and is_label(beside.text) and not is_label(under.text):
+        return True  # what stands to its right is the value of that label
     if right.figures or beside is None or beside.row != under.row:
         return False
     if beside.figures and len(rows[label.row]) > _PAIR:

@@ -23,7 +23,7 @@ from hydra_rag_agents.cells import CAPTION, Cell, page_rows
 from hydra_rag_agents.flowing import continued
 from hydra_rag_agents.forms import LIST_GAP
 from hydra_rag_agents.headline import ABOUT_PAGE, asks_headline, headline
-from hydra_rag_agents.labels import value_of
+from hydra_rag_agents.labels import has_label, value_of
 from hydra_rag_agents.letterhead import asks_issuer, letterhead
 from hydra_rag_agents.meanings import is_label
 from hydra_rag_agents.tables import in_table
@@ -191,7 +191,8 @@ def _support(
                 for under in _listed(rows, number):
                     yield under, cell, _HEADING, False
                 for beside, close in in_table(rows, number, at, query):
-                    yield beside, cell, _TABLE, close
+                    if beside.row != number or beside.told or not has_label(beside):
+                        yield beside, cell, _TABLE, close
             for heading in headings:
                 yield cell, heading, _HEADING, False
         tall = [c for c in row if c.height >= _TALL * usual or CAPTION.match(c.text)]

@@ -60,10 +60,55 @@ TWO_BARS = """
 Q4            Q1
 """
 
+VALUES_OF_ALL_KINDS = """
+51 kg          mia@example.org
+Mass           E-mail
+
+23             $ V
+Staff          Voltage
+"""
+TWO_COLUMNS = """
+Postcode
+                    Reference
+22656               389556
+"""
+OTHER_LABEL_BESIDE = """
+Sold to                       PAUL WALKER        27 JUN
+Chen Patel
+20 Lake Road                  Project lead       Due by
+"""
+OTHER_COLUMN = """
+Cord length         Established: 2014
+19 cm
+"""
+NAMES_OVER_LABELS = """
+Serial: 4711     Amara Weber     silver     63 cm
+                 Author          Finish     Cable length
+
+Balance: 12 USD
+"""
+VALUES_LIKE_LABELS = """
+Department                    Sales
+Sender                        Harrow Works
+Supply voltage                230 V
+"""
+UNREAD_VALUE = """
+Pay by           Destination        Version
+05/26/1999                          12.4
+"""
+
 
 @pytest.mark.parametrize(
     ("page", "question", "value"),
     [
+        (VALUES_OF_ALL_KINDS, "What is the mass?", "51 kg"),
+        (VALUES_OF_ALL_KINDS, "What is the staff?", "23"),
+        (TWO_COLUMNS, "What is the postcode?", "22656"),
+        (OTHER_LABEL_BESIDE, "Who is the sold to?", "Chen Patel"),
+        (OTHER_COLUMN, "What is the cord length?", "19 cm"),
+        (VALUES_LIKE_LABELS, "What is the department?", "Sales"),
+        (NAMES_OVER_LABELS, "Who is the author?", "Amara Weber"),
+        (NAMES_OVER_LABELS, "What is the finish?", "silver"),
         (TILES, "How much is the refund?", "$4,120"),
         (TILES, "What is the discount?", "7 USD"),
         (WORDS_OVER_LABELS, "What is it made of?", "aluminium"),
@@ -98,6 +143,12 @@ def test_a_cell_that_goes_on_with_a_name_or_a_figure_has_its_value_itself() -> N
     assert not cell("Project manager")
     assert not cell("Project Manager Name")
     assert not cell("Project manager of the site")
+
+
+def test_the_next_label_is_no_value_where_the_own_one_is_missing() -> None:
+    asked = "What is the destination?"
+    rows = list(page_rows(words_of(UNREAD_VALUE, 26), set(content_tokens(asked))))
+    assert value_of(rows, 0, 1, asked) == (None, None)
 
 
 def test_a_label_of_something_else_is_no_value() -> None:
