@@ -15,7 +15,7 @@ from hydra_rag.lines import Line, group_lines
 from hydra_rag_agents.cells import HEADS
 from hydra_rag_agents.headline import ABOUT_PAGE
 from hydra_rag_agents.letterhead import asks_issuer
-from hydra_rag_agents.meanings import expressions, meanings, usual, within
+from hydra_rag_agents.meanings import VAGUE, expressions, meanings, usual, within
 from hydra_rag_agents.text_context import content_tokens, is_function_word, said
 from hydra_rag_agents.units import is_amount
 
@@ -66,7 +66,9 @@ def asked_support(lines: Sequence[Line], question: str) -> float:
     here += [tuple(meant) for head, meant in HEADS.items() if head in text.casefold()]
     bare = frozenset(_labels(lines))
     known = {
-        phrase: _told(phrase, here, bare) or _shows(phrase, lines) for _, _, phrase in expressions(wanted)
+        phrase: _told(phrase, here, bare) or _shows(phrase, lines)
+        for _, _, phrase in expressions(wanted)
+        if phrase not in VAGUE
     }
     if any(known.values()):
         return 1.0
@@ -100,7 +102,7 @@ def _wanted(question: str) -> str:
 def _told(phrase: tuple[str, ...], here: Sequence[Sequence[str]], bare: frozenset[frozenset[str]]) -> bool:
     """Whether a line says ``phrase`` or another expression for it, or a label a part of one: "Invoice: 4711"
     has an invoice number, "Manager" may be that of the project."""
-    for name in (phrase, *(tokens for tokens, _ in meanings()[phrase])):
+    for name in (phrase, *(tokens for tokens, _ in meanings()[phrase] if tokens not in VAGUE)):
         if any(within(usual(line), usual(name)) or said(name, line) == set(name) for line in here):
             return True
         if any(label <= set(name) for label in bare):

@@ -8,7 +8,7 @@ from functools import cache
 
 from hydra_rag_agents.text_context import content_tokens
 
-__all__ = ["GROUPS", "expressions", "is_label", "meanings", "usual", "within"]
+__all__ = ["GROUPS", "VAGUE", "expressions", "is_label", "meanings", "usual", "within"]
 
 GROUPS = """
 carrier, haulier, forwarder, courier, shipping company, transport company, freight company
@@ -16,7 +16,7 @@ sender, shipper, consignor, dispatcher, sent by, shipped by
 recipient, consignee, receiver, addressee, receives, ship to, deliver to, delivered to
 packages, parcels, pieces, cartons, boxes, items
 heavy, weigh, weight, mass
-large, big, size, area, space
+large, big, size, dimensions, area, space
 living area, living space, floor area, floor space, usable area
 wide, width
 high, tall, height
@@ -33,8 +33,14 @@ phone, telephone, tel, mobile, phone number, telephone number, extension
 email, e-mail, mail, email address, e-mail address
 website, web, url, homepage
 postcode, postal code, zip code, zip
-city, town, municipality
+city, town, municipality, place
 customer, client, buyer, purchaser, bill to, billed to, sold to, invoice recipient, to
+company, supplier
+company, vendor
+company, seller
+company, sender
+company, manufacturer
+address, street, street address
 vendor, supplier, seller, dealer
 manufacturer, maker, producer, made by
 employee, staff member, worker, colleague
@@ -47,8 +53,8 @@ student, pupil, participant, learner
 student id, matriculation number, student number
 score, grade, mark, result
 exam, examination, test
-start, begin, beginning, commencement, start date
-end, expiry, expiration, valid until, end date
+start, begin, beginning, commencement, start date, first day, from, valid from
+end, expiry, expiration, expires, valid until, valid to, until, end date, expiry date, last day, to
 deadline, due date, payable by, pay by, due by
 arrival, check-in, arrive
 departure, check-out, depart, leaves
@@ -65,20 +71,21 @@ tenant, lessee, renter
 rent, monthly rent
 manager, supervisor, head, leader, lead, director
 project manager, project lead, project leader, led by, headed by
+quantity, qty, count, number of items, number of units, items, pieces, units
 department, division, unit
+product, item, article
 position, role, job, job title, occupation, profession
 place of work, workplace, site, office location
 salary, wage, pay, remuneration
 born, birth, date of birth, birthday, birthdate, dob
-quantity, qty, count
 part number, part no, article number, article no, item number, item no, order code, product code, sku
 serial number, serial no, s/n
 tracking number, tracking no, parcel number, parcel no, shipment number, consignment number, waybill number
 declared value, customs value
 chassis number, vin, vehicle identification number
-order number, order no, purchase order, po number, p.o. no, po no
+order number, order no, purchase order, po number, p.o. no, po no, order
 invoice number, invoice no, inv no, bill number, document number, document no, doc no
-voltage, input voltage, supply voltage
+voltage, input voltage, supply voltage, power supply
 power, wattage, rated power
 temperature, temp
 pulse, heart rate
@@ -91,7 +98,7 @@ paint, colour, color
 finish, colour, color
 guest, guest name, reserved for, booked for
 destination, place of delivery, port of discharge
-volume, capacity, cubage, cubic content
+volume, capacity, cubage, cubic content, content, contents, tank volume, tank
 warranty, guarantee
 revenue, sales, turnover
 profit, earnings
@@ -102,29 +109,43 @@ quarter 3, third quarter, q3
 quarter 4, fourth quarter, q4
 decline, decrease, fall, drop
 inhabitants, population, residents
-founded, established, foundation
+founded, established, foundation, since
+member since, start of the membership, customer since, since
 venue, location, place, room
 meeting room, conference room
 author, writer, written by, prepared by
+applicant, applicant name, name of applicant, full name, name
 subject, topic, re, regarding, concerning
 reference, reference number, ref, ref no, reference no
-customer number, customer no, customer id, client number, client no, client id
-account number, account no
+iban, bank account, account number, account no, account
+customer number, customer no, customer id, client number, client no, client id, account number, account no
+policy number, policy no, contract number, contract no
 membership number, member number, member no, card number
 team size, team, headcount, crew
-approved by, reviewer, reviewed by, checked by
+approved by, reviewer, reviewed by, checked by, signed by, signature
 colour, color
 first name, given name, forename
 last name, surname, family name
 version, revision, rev, edition, firmware, release
 dimensions, size, outer size, measurements, height x width x depth, length x width x height
 delivery date, date of delivery, ship date, shipping date, shipped, delivered, dispatched, dispatch date
-material, made of
+material, made of, housing
 remedy, helps, fix, solution, should be done, corrective action
 issued, issued by, issuer
+issue date, date of issue, date issued, invoice date, date of invoice, date
+subtotal, sub-total, net amount, net total, net
+opening hours, office hours, visiting hours, business hours, hours
+status, state
 mean, meaning, fault, cause, problem, malfunction, description, error message
 """
 
+#: Words that say too little within a question or a text ("the name of the hotel", "from here"): they mean the
+#: same as others of their group where nothing else is asked for, and where they are a whole label.
+VAGUE = frozenset(
+    (word,)
+    for word in "account address article company content date from hour item name net order piece product"
+    " state tank to unit until".split()
+)
 _WORDS = re.compile(r"\w+")
 #: Of the page: no other word for who leads.
 _HEADLINES = frozenset(("heading", "headings"))

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from hydra_rag.geometry import union
 from hydra_rag.lines import group_lines
 from hydra_rag.values import Word
+from hydra_rag_agents.misread import ALIKE
 
 __all__ = [
     "content_tokens",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 _TOKEN = re.compile(r"\w+", re.UNICODE)
+_POSSESSIVE = re.compile(r"(?<=\w)['’]s\b")
 _FUNCTION_WORDS = (
     "a an and are as at be by did do does for from give has have how in is it its many much of on or "
     "please say show tell than that the their there these this to was were what when where which who "
@@ -37,19 +39,18 @@ _IRREGULAR = {
 }  # fmt: skip
 #: Shorter words with a letter wrong are other words.
 _LONG = 6
-#: Letters that are read for each other.
-_ALIKE = tuple(map(set, ("il", "ij", "ce", "co", "oq", "uv", "nh")))
 _FRACTION = re.compile(r"\d+(?:[.,]\d+)+")
 _DOTS = re.compile(r"[.·…_]{4,}")
 _LEFT_OVER = re.compile(r"^[.·…_]{2,}(?=[\w$€£])")
 #: Width of a usual letter, in heights of a word's box.
 _WIDE = 0.5
-_LEADER = re.compile(r"[.·…_]+|[.·…_:]{2,}")
+#: Dots from a label to its value; a line of the form that was read as a sign.
+_LEADER = re.compile(r"[.·…_]+|[.·…_:]{2,}|[|`]")
 
 
 def content_tokens(text: str) -> list[str]:
     """Case-folded words without function words and plural endings; all words when none is left."""
-    found = _TOKEN.findall(unicodedata.normalize("NFKC", text).casefold())
+    found = _TOKEN.findall(_POSSESSIVE.sub("", unicodedata.normalize("NFKC", text).casefold()))
     kept = [word for word in found if word not in _STOP]
     kept = kept or [word for word in found if word not in _ASKING] or found  # "Who is it to?"
     return [_stem(word) for word in kept]
@@ -109,7 +110,7 @@ def _slip(one: str, other: str) -> bool:
     while start < min(len(one), len(other)) and one[start] == other[start]:
         start += 1
     a, b = one[start:], other[start:]
-    if not start and len(one) == len(other) and {a[0], b[0]} not in _ALIKE:
+    if not start and len(one) == len(other) and frozenset((a[0], b[0])) not in ALIKE:
         return False
     return a[1:] == b[1:] or a[1:] == b or a == b[1:]
 

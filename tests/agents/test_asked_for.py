@@ -88,7 +88,7 @@ def test_what_the_page_lacks_leaves_little(page: str, question: str) -> None:
     [
         (CLUBS, "In which language is Blue Herons run?"),
         (CLUBS, "How many goals did Blue Herons score?"),
-        (BOOKING, "What is the contract number?"),
+        (BOOKING, "What is the claim number?"),
         (BOOKING, "Who is the chairman of the board?"),
     ],
 )

@@ -12,7 +12,7 @@ from hydra_rag_agents.page_lines import choose_lines
 from hydra_rag_agents.prompts import glance_prompt, says_not_found
 from hydra_rag_agents.state import AskSettings, PageId, ReaderProfile, Turn
 from hydra_rag_agents.testing import words_of
-from hydra_rag_agents.text_context import content_tokens, said
+from hydra_rag_agents.text_context import content_tokens, said, tidied
 
 PAGE = "Northwind\nInvoice number 204\nInvoice date 2026-01-05\nTotal due 41.00\nThank you for your order"
 
@@ -53,6 +53,11 @@ def test_a_tab_parts_the_cells_of_a_line() -> None:
 def test_content_tokens_drop_function_words_but_never_everything() -> None:
     assert content_tokens("What is the delivery date?") == ["delivery", "date"]
     assert content_tokens("what is the") != []
+    assert content_tokens("the applicant's name") == ["applicant", "name"]
+
+
+def test_lines_that_were_read_as_signs_are_no_words() -> None:
+    assert [word.text for word in tidied(words_of("| Mia Falk ` |33"))] == ["Mia", "Falk", "|33"]
 
 
 PAST = [Past("What is the invoice total?", "41.00", (PageId("d", 2),))]

@@ -68,6 +68,62 @@ def test_a_label_is_meant_rather_than_a_word_within_another(question: str, expec
     assert in_page_words(question, words_of(LABELS)) == expected
 
 
+MISREAD = """
+Stze           80 x 40 mm
+Poges          14
+Applcant       Mia Falk
+Tax            7 USD
+Valid to       3 May 2031
+Nett           512 USD
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("What is the size?", "What is the stze?"),
+        ("What are the pages?", "What are the poge?"),
+        ("What are the dimensions?", "What are the stze?"),
+        ("Who is the full name?", "Who is the applcant?"),
+        ("What is the fax?", "What is the fax?"),  # a known word is read as it stands
+        ("When is the last day?", "When is the valid to?"),
+    ],
+)
+def test_a_label_is_known_with_a_letter_misread(question: str, expected: str) -> None:
+    assert in_page_words(question, words_of(MISREAD)) == expected
+
+
+ORDER = """
+Supplier       Harrow Foods
+Item           Lamp
+Qty            6
+Name           Mia Falk
+Date           3 May 2031
+"""
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Which firm is given as company?", "Which firm is given as supplier?"),
+        ("Which company made the lamp?", "Which company made the lamp?"),
+        ("How many units are there?", "How many qty are there?"),
+        ("Which unit does Mia Falk lead?", "Which unit does Mia Falk lead?"),
+        ("Who is the applicant?", "Who is the name?"),
+        ("What is the name of the bank?", "What is the name of the bank?"),
+        ("When was it issued?", "When is the date?"),
+    ],
+)
+def test_vague_words_mean_a_label_only_where_nothing_else_is_asked(question: str, expected: str) -> None:
+    assert in_page_words(question, words_of(ORDER)) == expected
+
+
+def test_who_signed_a_letter_is_said_by_its_closing() -> None:
+    letter = words_of("Approved by: Vera Falk\n\nSincerely,\nLeo Hart")
+    assert in_page_words("Who signed the letter?", letter) == "Who signed the letter?"
+    assert in_page_words("Who signed the contract?", letter) == "Who approved by the contract?"
+
+
 def test_without_words_nothing_changes() -> None:
     assert in_page_words("Who is the carrier?", []) == "Who is the carrier?"
 
