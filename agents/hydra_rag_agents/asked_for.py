@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from hydra_rag.lines import Line, group_lines
 from hydra_rag_agents.cells import HEADS
+from hydra_rag_agents.extremes import asks_extreme
 from hydra_rag_agents.headline import ABOUT_PAGE
 from hydra_rag_agents.letterhead import asks_issuer
 from hydra_rag_agents.meanings import VAGUE, expressions, meanings, usual, within
@@ -58,7 +59,7 @@ _CELL = 1.5
 def asked_support(lines: Sequence[Line], question: str) -> float:
     """1.0 where ``lines`` (a page) may have what ``question``, put in their words, asks for; a small factor
     where they say neither that nor anything that means the same."""
-    if asks_issuer(question):
+    if asks_issuer(question) or asks_extreme(question):
         return 1.0
     wanted = _wanted(question)
     text = "\n".join(line.text for line in lines)

@@ -20,6 +20,7 @@ from hydra_rag.geometry import Box, union
 from hydra_rag.values import Word
 from hydra_rag_agents.answer_form import fits_form
 from hydra_rag_agents.cells import CAPTION, Cell, page_rows
+from hydra_rag_agents.extremes import extreme
 from hydra_rag_agents.flowing import continued
 from hydra_rag_agents.forms import LIST_GAP
 from hydra_rag_agents.headline import ABOUT_PAGE, asks_headline, headline
@@ -135,6 +136,8 @@ def _scored(rows: Iterable[list[Cell]], query: str) -> list[tuple[Cell, float, l
     seen = Counter(token for row in rows for token in frozenset().union(*(cell.told for cell in row)))
     if asks_headline(query, asked, seen):
         return [(cell, 1.0, []) for cell in headline(rows)]
+    if (bar := extreme(rows, query)) is not None:
+        return [(bar, 1.0, [])]
     if asks_issuer(query) and (head := letterhead(rows)):
         return [(head, 1.0, [])]
     if not seen:
