@@ -58,8 +58,8 @@ class Gate:
     ``max_area``, ``min_enrichment``, ``min_zoom``, ``max_entropy``: what a spot must keep to be worth a
     crop. ``sure``: an answer of this confidence needs no closer look. ``min_gain``: where the model chooses
     among words that it has read itself, these decide instead: how many times larger a crop must show them,
-    unless the answer has the confidence ``sure_read``; with less than ``unsure``, or no answer, print of any
-    size is looked at.
+    unless the answer has the confidence ``sure_read``, with which a crop's answer needs no check; with less
+    than ``unsure``, or no answer, print of any size is looked at.
     ``gazes``: at most so many a turn.
     ``unsupported``: factor on the confidence of an answer that its crop alone does not give; ``unneeded``:
     of one that the page still gives with the crop's region blanked.

@@ -179,7 +179,8 @@ def _check(view: View) -> Action | None:
         return None
     chosen = view.judgements[best]
     gazed = bool(view.drafts[chosen.draft].boxes)
-    wanted = gazed or view.settings.gaze == "always" or not view.certain
+    doubted = gazed and chosen.confidence < view.gate.sure_read
+    wanted = doubted or view.settings.gaze == "always" or not view.certain
     if chosen.checked or chosen.region is None or not wanted:
         return None
     return Check(best) if view.fits(pages=1, crops=1) else None

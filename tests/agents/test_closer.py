@@ -125,6 +125,17 @@ def test_a_label_that_was_misread_is_guessed_and_read_larger() -> None:
     assert made.looks == 0
 
 
+@pytest.mark.parametrize(
+    ("sure", "gaze", "checks"), [(1.01, "auto", 1), (0.2, "auto", 0), (0.2, "always", 1)]
+)
+def test_what_a_crop_surely_says_needs_no_check(sure: float, gaze: str, checks: int) -> None:
+    made = reader(known=["Total"])
+    made.gate = replace(made.gate, sure_read=sure)
+    _, answer, steps = play(made, gaze=gaze)
+    assert answer.text == "41.00"
+    assert sum("check" in step.detail for step in steps) == checks
+
+
 def test_where_nothing_can_be_guessed_the_model_looks_before_it_gazes() -> None:
     made = reader()
     pages = MemoryLibrary({PAGE: FakePage("Nmae Ada\nIbto 4l.OO", 1.0, SIZE, read=True)})
