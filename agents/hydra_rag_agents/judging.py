@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -62,7 +62,7 @@ class Support:
 
 
 def judge(
-    library: Library, reader: Reader, turn: Turn, view: View
+    library: Library, reader: Reader, turn: Turn, view: View, known: Mapping[int, Place]
 ) -> tuple[tuple[Judgement, ...], dict[int, Place], list[dict[str, Any]]]:
     """Hold every draft that claims an answer against the words of its page.
 
@@ -73,7 +73,7 @@ def judge(
     Returns the judgements, the place of each (by its index), and their JSON for the trace.
     """
     by_page = {candidate.id: candidate for candidate in view.candidates or ()}
-    before = {j.draft: j for j in view.judgements}
+    before = {j.draft: (number, j) for number, j in enumerate(view.judgements)}
     about = {page.document_id for page in turn.earlier_pages}
     meant = _meant(view.candidates or ())
     fit = Relevance(turn.asked, {page: library.words(page) for page in by_page})
@@ -82,7 +82,12 @@ def judge(
     notes: list[dict[str, Any]] = []
     renewed = {draft.pages: index for index, draft in enumerate(view.drafts) if draft.reread and draft.found}
     for index, draft in enumerate(view.drafts):
+        number, old = before.get(index, (-1, None))
         if index < renewed.get(draft.pages, 0):
+            if old is not None and number in known and 0.0 < old.gain < view.gate.min_gain:
+                places[len(judgements)] = known[number]
+                judgements.append(old)
+                notes.append(_note(old, draft))
             continue
         pages = [by_page[page] for page in draft.pages if page in by_page]
         if not draft.found or not pages:  # what stands on no known page is not an answer
@@ -100,23 +105,24 @@ def judge(
         region = _region(library, view, draft, candidate, evidence)
         larger = _gain(library, reader, turn, draft, evidence)
         judged = Judgement(index, text, confidence, supported, candidate.id, region, gain=larger)
-        known = before.get(index)
-        if known is not None and known.checked:  # a check's verdict stays
-            judged = replace(judged, confidence=min(confidence, known.confidence), checked=True)
+        if old is not None and old.checked:  # a check's verdict stays
+            judged = replace(judged, confidence=min(confidence, old.confidence), checked=True)
         places[len(judgements)] = Place(candidate, evidence, draft.boxes)
         judgements.append(judged)
-        notes.append(
-            {
-                "document_id": candidate.id.document_id,
-                "page": candidate.id.page,
-                "read": draft.text,
-                "answer": text,
-                "supported": supported,
-                "confidence": round(judged.confidence, 4),
-                **({"gain": round(larger, 2)} if math.isfinite(larger) else {}),
-            }
-        )
+        notes.append(_note(judged, draft))
     return tuple(judgements), places, notes
+
+
+def _note(judged: Judgement, draft: Draft) -> dict[str, Any]:
+    return {
+        "document_id": judged.page.document_id,
+        "page": judged.page.page,
+        "read": draft.text,
+        "answer": judged.text,
+        "supported": judged.supported,
+        "confidence": round(judged.confidence, 4),
+        **({"gain": round(judged.gain, 2)} if math.isfinite(judged.gain) else {}),
+    }
 
 
 def _meant(candidates: Sequence[Candidate]) -> set[PageId]:

@@ -124,7 +124,9 @@ class _Run:
             yield from self._read_again(action, shown) if shown.again else self._read(shown)
         else:
             with self.deadline:
-                judgements, self.places, notes = judge(self.library, self.reader, self.turn, self.view)
+                judgements, self.places, notes = judge(
+                    self.library, self.reader, self.turn, self.view, self.places
+                )
             self.view = replace(self.view, judgements=judgements, reflected=len(self.view.drafts))
             yield Reflected(steps.reflect_step(notes))
 

@@ -136,6 +136,21 @@ def test_what_a_crop_surely_says_needs_no_check(sure: float, gaze: str, checks: 
     assert sum("check" in step.detail for step in steps) == checks
 
 
+@pytest.mark.parametrize(("text_px", "told"), [(LARGE, "4l.OO"), (SMALL, "77")])
+def test_a_crop_that_is_less_sure_takes_the_place_of_small_print_only(text_px: int, told: str) -> None:
+    made = reader(text_px)
+    made.gate = replace(made.gate, unsure=1.01, sure=0.0)
+    made.script = lambda images, text: ("4l.OO", 0.95) if "4l.OO" in text else ("77", 0.27)
+    made.reads = lambda image: [
+        Word(w.text, w.box.scale(image.width / SIZE[0], image.width / SIZE[0]))
+        for w in words_of(PRINTED.replace("41.00", "77"))
+    ]
+    _, answer, steps = play(made)
+    assert [step.action for step in steps].count("gaze") == 1
+    assert answer.text == told
+    assert answer.citations[0].quote == told
+
+
 def test_where_nothing_can_be_guessed_the_model_looks_before_it_gazes() -> None:
     made = reader()
     pages = MemoryLibrary({PAGE: FakePage("Nmae Ada\nIbto 4l.OO", 1.0, SIZE, read=True)})
