@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from statistics import median
 
 from hydra_rag_agents.cells import Cell
 from hydra_rag_agents.forms import LIST_GAP, is_form
@@ -10,10 +12,12 @@ from hydra_rag_agents.labels import holds_value
 
 __all__ = ["in_table"]
 
-#: So much more space than between its rows ends a table.
-_WIDER = 2.0
+#: So much further than the next one stands a row of another table.
+_WIDER = 1.45
 #: A table's row has at least so many cells under those of its head.
 _SHARED = 2
+#: So many rows above are looked at for the cell over another one.
+_MISSED = 3
 
 
 def in_table(rows: Sequence[Sequence[Cell]], number: int, at: int, query: str) -> Iterator[tuple[Cell, bool]]:
@@ -23,35 +27,53 @@ def in_table(rows: Sequence[Sequence[Cell]], number: int, at: int, query: str) -
     if len(row) < 2 or head.sentence:
         return
     for step, cell in enumerate(row[at + 1 :]):
-        if not cell.prose and not cell.told & head.told and _above(rows, cell) is not None:
+        if not cell.prose and not cell.told & head.told and _in_column(rows, cell):
             yield cell, not step
     names = not at and any(cell.figures for cell in row)
-    if holds_value(head, query) or ((head.figures or names) and _above(rows, head) is not None):
+    if holds_value(head, query) or ((head.figures or names) and _in_column(rows, head)):
         return  # a value, or the name of a row
     if is_form(rows, number):
         return
-    bottom, usual = head.box.bottom, 0
-    for step, line in enumerate(rows[number + 1 :]):
+    pitch, last = 0.0, number
+    for line in rows[number + 1 :]:
         under = [cell for cell in line if head.over(cell)]
-        if not under and len(line) == 1:  # a line of the card beside this one
+        shared = _shared(row, line)
+        if not shared or (not under and len(line) == 1 and line[0].prose):  # of the card beside this one
             continue
-        loose = len(line) == 1 and not any(":" in cell.text for cell in under)  # nor is it one of this card
-        if not under or loose or any(cell.prose for cell in under):
+        loose = len(line) == 1 and under and ":" not in under[0].text  # nor is it one of this card
+        if loose or any(cell.prose for cell in under):
             return
-        if len(line) > 1 and sum(any(other.over(cell) for other in row) for cell in line) < _SHARED:
+        if len(line) > 1 and shared < _SHARED:
             return  # other columns: another table, or a form
-        gap = under[0].box.top - bottom
-        if gap > LIST_GAP * under[0].height or (step and gap > max(_WIDER * usual, 0.5 * head.height)):
+        further = _middle(line) - _middle(rows[last])
+        if further > (LIST_GAP + 1) * line[0].height or (pitch and further > _WIDER * pitch):
             return
-        bottom, usual = under[0].box.bottom, max(usual, gap)
+        pitch, last = max(pitch, further), line[0].row
         for cell in under:
-            yield cell, not step
+            yield cell, last == number + 1
 
 
-def _above(rows: Sequence[Sequence[Cell]], cell: Cell) -> Cell | None:
-    """The cell over this one in the same table."""
-    line = rows[cell.row - 1] if cell.row else ()
-    for other in line if len(line) > 1 else ():
-        if other.over(cell) and not other.prose and cell.box.top - other.box.bottom <= LIST_GAP * cell.height:
-            return other
-    return None
+def _shared(head: Sequence[Cell], line: Sequence[Cell]) -> int:
+    """How many cells of ``line`` stand under those of ``head``."""
+    return sum(any(other.over(cell) for other in head) for cell in line)
+
+
+def _in_column(rows: Sequence[Sequence[Cell]], cell: Cell) -> bool:
+    """Whether another cell stands over this one in the same table. A reader misses some."""
+    number = cell.row
+    below = _middle(rows[number + 1]) - _middle(rows[number]) if number + 1 < len(rows) else math.inf
+    if number + 1 < len(rows) and _shared(rows[number], rows[number + 1]) < _SHARED:
+        below = math.inf
+    for line in reversed(rows[max(0, number - _MISSED) : number]):
+        above = _middle(rows[line[0].row + 1]) - _middle(line)
+        if len(line) < 2 or above > min((LIST_GAP + 1) * cell.height, _WIDER * below):
+            return False
+        if any(other.over(cell) and not other.prose for other in line):
+            return True
+        if _shared(line, rows[number]) < _SHARED:
+            return False
+    return False
+
+
+def _middle(row: Sequence[Cell]) -> float:
+    return median(cell.box.top + cell.box.bottom for cell in row) / 2

@@ -70,3 +70,20 @@ def test_a_table_ends_where_the_columns_are_others() -> None:
     question = "How many guests?"
     found = [cell.text for cell, _ in in_table(rows_of(STACKED, question), 0, 1, question)]
     assert found == ["20", "31"]
+
+
+def test_the_head_of_a_table_below_another_is_a_head_though_it_is_a_figure() -> None:
+    page = "City      2019\nOslo      20\nVarna     31\n\nCity      2020\nOslo      44\nVarna     57"
+    question = "What is the 2020 of Varna?"
+    rows = rows_of(page, question)
+    found = [cell.text for cell, _ in in_table(rows, 3, 1, question)]
+    assert found == ["44", "57"]
+
+
+def test_a_cell_that_was_not_read_ends_no_column() -> None:
+    page = "City      Guests    Beds\nOslo      20        9\nVarna               8\nLyon      7         6"
+    question = "How many guests?"
+    rows = rows_of(page, question)
+    assert [cell.text for cell, _ in in_table(rows, 0, 1, question)] == ["20", "7"]
+    question = "What has Lyon?"
+    assert [cell.text for cell, _ in in_table(rows, 3, 0, question)] == ["7", "6"]
