@@ -75,3 +75,32 @@ def test_wide_paper_in_other_lines_parts_no_phrase() -> None:
     for y in (30, 60, 90, 120, 150):
         words += row(y, (0, "Part"), (700, "Size"))
     assert group_lines(words)[0].cells.endswith("fan stuck")
+
+
+def test_a_gap_narrower_than_its_neighbours_parts_what_stands_like_theirs() -> None:
+    words = []
+    for y, fault, remedy in (
+        (0, "fault", "remedy"),
+        (30, "no ink", "replace ink"),
+        (60, "jam", "open it"),
+        (90, "leak", "mend it"),
+        (120, "heat", "stop it"),
+    ):
+        # both columns end evenly
+        start, end = 145 - 10 * len(fault) + 5 * fault.count(" "), 255 - 10 * len(remedy)
+        words += row(y, (0, "E1"), (start - 5, fault), (end + 5 * remedy.count(" "), remedy))
+    assert group_lines(words)[1].cells == "E1\tno ink\treplace ink"
+
+
+def test_a_long_value_is_not_parted_though_other_values_stand_far_from_their_labels() -> None:
+    words = [w for y in (0, 30, 60, 120, 150) for w in row(y, (0, "Clerk"), (195, "Ina Falk"))]
+    words += row(90, (0, "IBAN"), (50, "DE48 9639 8178 6818 3617"))
+    lines = {line.box.top: line.cells for line in group_lines(words)}
+    assert lines[90] == "IBAN DE48 9639 8178 6818 3617"
+
+
+def test_a_unit_is_no_column() -> None:
+    words = [w for y in (0, 30, 60) for w in row(y, (0, "Pump"), (140, "12"), (180, "7"))]
+    words += row(90, (0, "Hose"), (140, "12"), (166, "kg"))
+    assert group_lines(words)[0].cells == "Pump\t12\t7"
+    assert group_lines(words)[3].cells == "Hose\t12 kg"
