@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from hydra_rag_agents.answer_form import fits_form
-from hydra_rag_agents.cells import CAPTION, Cell
+from hydra_rag_agents.cells import BULLET, CAPTION, Cell
 from hydra_rag_agents.forms import is_form
 from hydra_rag_agents.letters import is_closing
 from hydra_rag_agents.meanings import is_label
@@ -19,6 +19,8 @@ __all__ = ["has_label", "holds_value", "value_of"]
 _UNDER, _SIGNED, _TALLER = 3.0, 8.0, 1.15
 #: A value over its label is so near, or so exactly above its beginning.
 _CLOSE, _LEFT = 0.5, 0.6
+#: In line heights: how near a row of values stands to that of their labels below it.
+_RIGHT_OVER = 0.8
 #: A value is so much closer to the label over it than to the next one; one over its label, to that one.
 _APART, _NEARER = 1.3, 0.6
 #: A label and its value.
@@ -47,12 +49,12 @@ def value_of(
     if not at and beside and is_form(rows, number):
         return beside[0], None
     under = _under(rows, label)
-    over = _over(rows, label) if beside or at else None
+    over = _over(rows, label) if len(rows[number]) > 1 else None
     if over is not None and _values_over(rows[over.row], rows[number]) and _nearer(over, label, under):
         return over, None
     listed = under is not None and is_label(under.text)
-    alone = not after and under is not None and _heads(rows, label, under)
-    if under is not None and (under.prose or alone or _labelled(under) or _alike(label, under)):
+    alone = not beside and under is not None and _heads(rows, label, under)
+    if under is not None and (_listed(under) or alone or _labelled(under) or _alike(label, under)):
         under = None  # the label is a heading, or one of a list (E8, E9), or that one has a label of its own
     if beside and not listed and is_label(beside[0].text) and is_label(label.text):
         beside = []  # the next label, though its own value or this one's was not read
@@ -88,6 +90,11 @@ def holds_value(cell: Cell, query: str) -> bool:
 def has_label(cell: Cell) -> bool:
     """Whether a cell is a label with its value, or one that forms print."""
     return ": " in cell.text or (cell.text.endswith(":") and is_label(cell.text))
+
+
+def _listed(cell: Cell) -> bool:
+    """Whether a cell is text or an item of a list, with a heading above it."""
+    return cell.prose or BULLET.match(cell.text) is not None
 
 
 def _labelled(cell: Cell) -> bool:
@@ -150,15 +157,26 @@ def _over(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
 
 
 def _values_over(values: Sequence[Cell], labels: Sequence[Cell]) -> bool:
-    """Whether one row holds the values of the labels below it: figures, or what no form prints as a label."""
-    over = [[cell for cell in values if cell.over(label)] for label in labels]
-    found = [cells[0] for cells in over if len(cells) == 1 and not cells[0].prose]
-    if len(labels) < _PAIR or len(set(map(id, found))) < len(labels) or any(c.figures for c in labels):
+    """Whether one row holds the values of the labels right below it."""
+    pairs = [
+        (cell, label)
+        for label in labels
+        for cell in values
+        if not label.figures and cell.over(label) and _lined_up(cell, label)
+    ]
+    figures = sum(_VALUE.search(cell.text) is not None for cell, _ in pairs)
+    known = sum(is_label(label.text) for _, label in pairs)
+    named = 2 * known >= len(pairs) and not any(is_label(cell.text) for cell, _ in pairs)
+    if len(pairs) < _PAIR or 2 * sum(label.figures for label in labels) >= len(labels):
         return False
-    figures = sum(_VALUE.search(cell.text) is not None for cell in found)
-    known = sum(is_label(label.text) for label in labels)
-    named = 2 * known >= len(labels) and not any(is_label(cell.text) for cell in found)
-    return named or 2 * figures > len(labels)
+    return named or 2 * figures >= len(pairs)
+
+
+def _lined_up(cell: Cell, label: Cell) -> bool:
+    """Whether a cell stands right over a label, and begins with it or has its middle where that has."""
+    left, right = cell.box.left - label.box.left, cell.box.right - label.box.right
+    aligned = min(abs(left), abs(left + right) / 2) <= label.height
+    return aligned and label.box.top - cell.box.bottom < _RIGHT_OVER * label.height
 
 
 def _nearer(over: Cell, label: Cell, under: Cell | None) -> bool:

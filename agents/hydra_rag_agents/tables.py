@@ -40,7 +40,9 @@ def in_table(rows: Sequence[Sequence[Cell]], number: int, at: int, query: str) -
         shared = _shared(row, line)
         if not shared or (not under and len(line) == 1 and line[0].prose):  # of the card beside this one
             continue
-        loose = len(line) == 1 and under and ":" not in under[0].text  # nor is it one of this card
+        alone = len(line) == 1 and bool(under)
+        merged = alone and sum(other.over(line[0]) for other in row) > 1  # a row that was read as one cell
+        loose = alone and not merged and ":" not in under[0].text  # nor is it one of this card
         if loose or any(cell.prose for cell in under):
             return
         if len(line) > 1 and shared < _SHARED:
@@ -49,7 +51,7 @@ def in_table(rows: Sequence[Sequence[Cell]], number: int, at: int, query: str) -
         if further > (LIST_GAP + 1) * line[0].height or (pitch and further > _WIDER * pitch):
             return
         pitch, last = max(pitch, further), line[0].row
-        for cell in under:
+        for cell in () if merged else under:
             yield cell, last == number + 1
 
 

@@ -87,3 +87,10 @@ def test_a_cell_that_was_not_read_ends_no_column() -> None:
     assert [cell.text for cell, _ in in_table(rows, 0, 1, question)] == ["20", "7"]
     question = "What has Lyon?"
     assert [cell.text for cell, _ in in_table(rows, 3, 0, question)] == ["7", "6"]
+
+
+def test_a_row_that_was_read_as_one_cell_ends_no_column() -> None:
+    page = "City      Guests\nOslo      20\nVarnaholm-12-guest\nLyon      7"
+    question = "How many guests?"
+    rows = rows_of(page, question)
+    assert [cell.text for cell, _ in in_table(rows, 0, 1, question)] == ["20", "7"]

@@ -59,6 +59,24 @@ TWO_BARS = """
 
 Q4            Q1
 """
+NAMES_OVER_LABELS = """
+Order note
+
+Mia Weber     silver     63 dB
+Author        Finish     Cable length
+
+Town          Lagos
+"""
+BESIDE_ANOTHER_FORM = """
+Cord length     Founded: 2014
+19 m            Owner: Ruby Falk
+"""
+OVER_A_LIST = """
+$170
+Savings
+- The bridge opens 10:15
+- Lyon comes first
+"""
 
 VALUES_OF_ALL_KINDS = """
 51 kg          mia@example.org
@@ -81,7 +99,7 @@ OTHER_COLUMN = """
 Cord length         Established: 2014
 19 cm
 """
-NAMES_OVER_LABELS = """
+BESIDE_A_LABELLED_CELL = """
 Serial: 4711     Amara Weber     silver     63 cm
                  Author          Finish     Cable length
 
@@ -107,12 +125,16 @@ Pay by           Destination        Version
         (OTHER_LABEL_BESIDE, "Who is the sold to?", "Chen Patel"),
         (OTHER_COLUMN, "What is the cord length?", "19 cm"),
         (VALUES_LIKE_LABELS, "What is the department?", "Sales"),
-        (NAMES_OVER_LABELS, "Who is the author?", "Amara Weber"),
-        (NAMES_OVER_LABELS, "What is the finish?", "silver"),
+        (BESIDE_A_LABELLED_CELL, "Who is the author?", "Amara Weber"),
+        (BESIDE_A_LABELLED_CELL, "What is the finish?", "silver"),
         (TILES, "How much is the refund?", "$4,120"),
         (TILES, "What is the discount?", "7 USD"),
         (WORDS_OVER_LABELS, "What is it made of?", "aluminium"),
         (WORDS_OVER_LABELS, "What is the mass?", "61 kg"),
+        (NAMES_OVER_LABELS, "Who is the author?", "Mia Weber"),
+        (NAMES_OVER_LABELS, "What is the finish?", "silver"),
+        (BESIDE_ANOTHER_FORM, "What is the cord length?", "19 m"),
+        (OVER_A_LIST, "What are the savings?", "$170"),
         (SIDE_BY_SIDE, "Who is the team lead?", "Walter Pate"),
         (SIDE_BY_SIDE, "Which is the meeting room?", "Hall C"),
         (INSIDE, "Who is the project manager?", "Project manager Leo Falk"),
