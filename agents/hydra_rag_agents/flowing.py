@@ -64,7 +64,10 @@ def continued(rows: Sequence[Sequence[Cell]], number: int) -> Iterator[tuple[Cel
     ]
     parts = [(0, following[0]), *starts]
     for number, (at, after) in enumerate(parts):
-        part = row[at : parts[number + 1][0]] if number + 1 < len(parts) else row[at:]
+        end = parts[number + 1][0] if number + 1 < len(parts) else len(row)
+        if number:  # a column of text has no columns of its own
+            end = next((n for n in range(at + 1, end) if _parted(row, n)), end)
+        part = row[at:end]
         if not part or part[-1].text[-1:] in ".!?:":
             continue
         if _flows(part, after) if number else _continues(part, after):
@@ -89,7 +92,8 @@ def _continues(row: Sequence[Cell], after: Cell) -> bool:
     if BULLET.match(row[0].text) and after.box.left - row[0].box.left < _INDENT * after.height:
         return False  # an item's further lines stand under its text
     lines_up = any(abs(cell.box.left - after.box.left) <= 2 * after.height for cell in row)
-    short = len(row) > 1 and any(cell.text[-1:] in ".!?" for cell in row)  # sentences, of a text
+    sentences = (cell.text[-1:] in ".!?" and not _parted(row, n) for n, cell in enumerate(row[:-1], 1))
+    short = any(sentences)  # of a text
     flows = row[0].prose or before.prose or short or (after.prose and after.text[0].islower())
     return lines_up and flows and after.box.top - before.box.bottom < after.height
 

@@ -140,6 +140,8 @@ def _under(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
 
 def _over(rows: Sequence[Sequence[Cell]], label: Cell) -> Cell | None:
     """The figure over the name of a bar or a date over that of an event."""
+    if label.text.endswith(":"):
+        return None
     for row in reversed(rows[: label.row]):
         for cell in row:
             middles = abs(cell.box.left + cell.box.right - label.box.left - label.box.right) / 2

@@ -37,11 +37,12 @@ class WordPrior(NamedTuple):
 
 class EvidenceLine(NamedTuple):
     """A line that an answer may be taken from. ``priors``: of every word, as white space parts them.
-    ``boxes``: where each of the words stands on its page."""
+    ``boxes``: where each of the words stands on its page. ``ends``: no answer runs on into the next line."""
 
     text: str
     priors: tuple[WordPrior, ...]
     boxes: tuple[Box, ...] = ()
+    ends: bool = False
 
 
 class Transcribed(NamedTuple):

@@ -13,7 +13,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import accumulate, islice
 from math import exp, log
 from typing import NamedTuple, Protocol
 
@@ -79,7 +79,8 @@ class Option(NamedTuple):
 
 
 class Spans:
-    """The spans of ``lines``. An answer may run on into the next line, never over a tab into the next cell.
+    """The spans of ``lines``. An answer may run on into the next line, unless the line ends there; never over
+    a tab into the next cell.
 
     ``encode``: text to token ids. ``longest``: tokens of an answer at most. ``refusal``: what may be answered
     although no line says it. ``weights``: of the signs.
@@ -96,13 +97,15 @@ class Spans:
         weights: Mapping[str, float] = DEFAULT,
     ) -> None:
         kept = [line for line in lines if line.text.strip()]
-        text = " ".join(_tidy(_plain(line.text)) for line in kept)
+        texts = [_tidy(_plain(line.text)) for line in kept]
+        text, ends = " ".join(texts), accumulate(len(line) + 1 for line in texts)
+        walls = {end - 1 for end, line in zip(ends, kept, strict=True) if line.ends}
         priors = [WordPrior(*prior) for line in kept for prior in line.priors]
         if len(priors) != len(text.split()):
             raise ValueError("priors must name likelihoods for every word of every line")
         self._encode, self._refusal, self._question, self._weights = encode, refusal, question, weights
         odd = {character for character in set(text) if len(encode(character)) != 1}
-        self._runs = list(_runs(text, priors, longest, odd))
+        self._runs = list(_runs(text, priors, longest, odd, walls))
         self._asked: list[_Run] = []
         self._words = len(priors)
 
@@ -164,8 +167,11 @@ class Spans:
         return tuple(likely)
 
 
-def _runs(text: str, priors: Sequence[WordPrior], longest: int, odd: Container[str]) -> Iterator[_Run]:
-    """``odd``: characters that are no token; no run goes over one."""
+def _runs(
+    text: str, priors: Sequence[WordPrior], longest: int, odd: Container[str], walls: Container[int]
+) -> Iterator[_Run]:
+    """``odd``: characters that are no token; no run goes over one. ``walls``: spaces between lines over which
+    none goes."""
     word = -1
     for at, character in enumerate(text):
         if character.isspace():
@@ -181,8 +187,11 @@ def _runs(text: str, priors: Sequence[WordPrior], longest: int, odd: Container[s
                 last -= 1
             stops += [(n - at, odds + log(2 * ends)) for n in range(max(last, at + 1), end + 1)]
             odds += log(2 * (1 - ends))
+            if end in walls:
+                break
         if stops:
-            run = text[at : at + max(n for n, _ in stops)]
+            until = at + max(n for n, _ in stops)
+            run = text[at : until + (until in walls)]  # what follows an answer is one of its signs
             every = _EVERY.search(text, max(0, at - 7), at) if run[0].isdigit() else None
             yield _Run(word, run, priors[word], tuple(stops), every.group() if every else "")
 

@@ -69,6 +69,16 @@ def test_lines_of_text_side_by_side_are_read_column_by_column() -> None:
     assert {word for line in lines for word in line.words} == set(words)
 
 
+def test_cells_of_a_table_and_dotted_lines_do_not_go_on() -> None:
+    table = """
+    Error     Cause                What to do
+    F5        pressure too low     charge the battery
+    F7        lid is open               close the lid
+    """
+    assert pairs(words_of(table, 22)) == []
+    assert pairs(words_of("State.                paid\nHeight                45 kPa", 22)) == []
+
+
 def test_lines_of_a_table_stay_as_they_are() -> None:
     lines = group_lines(words_of("Item    Price    Stock\nScrew   12.00    340\nPlate   9.50    20"))
     assert column_lines(lines) == lines

@@ -177,3 +177,9 @@ def test_a_label_of_something_else_is_no_value() -> None:
     asked = "Who is the team lead?"
     rows = list(page_rows(words_of("Team lead\nDiscount:  7 USD"), set(content_tokens(asked))))
     assert value_of(rows, 0, 0, asked) == (None, None)
+
+
+def test_what_stands_over_a_label_with_a_colon_is_not_its_value() -> None:
+    page = words_of("Section 9\nSerial:\nNet total: 771.50", 24)
+    support = word_support(page, "What is the serial number?")
+    assert {word.text: told.score for word, told in support.items()}["Section"] < 1.0

@@ -211,3 +211,12 @@ def test_the_weights_of_words_say_where_the_best_spans_stand() -> None:
     assert unit < 1.0  # an answer's end is less sure than its beginning
     assert max(total, ada, berg) < vienna < unit
     assert all(0.0 <= w <= 1.0 for w in (total, unit, ada, berg, vienna))
+
+
+@pytest.mark.parametrize("ends", [False, True])
+def test_no_answer_runs_on_where_its_line_ends(ends: bool) -> None:
+    prior = (WordPrior(1.0, 0.5, 1.0),) * 2
+    spans = spans_of([EvidenceLine("the battery", prior, ends=ends), EvidenceLine("lid open", prior)])
+    assert (choice(spans, {"battery lid": -0.1}).text == "battery lid") is not ends
+    assert choice(spans, {"the battery": -0.1}).text == "the battery"
+    assert choice(spans, {"lid open": -0.1}).text == "lid open"
