@@ -179,14 +179,14 @@ def evidence_lines(
         lines = column_lines(group_lines(words))
         relevant = {word for line in relevant_lines(words, question, most) for word in line.words}
         left = _FAR
-        goes_on = [*(line.goes_on for line in lines[1:]), False]
-        for line, likely, on in zip(lines, line_priors(lines, lines, question), goes_on, strict=True):
+        priors = line_priors(lines, lines, question)
+        for line, after, likely in zip(lines, [*lines[1:], None], priors, strict=False):
             sure = max(prior.place for prior in likely) >= _SURE  # far from its label, as over a bar's name
             chosen = line.words[0] in relevant
             if chosen or (sure and len(line.text) <= left):
                 left -= 0 if chosen else len(line.text)
                 boxes = tuple(word.box for word in line.words for _ in word.text.split())
-                found.append(EvidenceLine(line.cells, likely, boxes, ends=not on))
+                found.append(EvidenceLine(line.cells, likely, boxes, ends=after is None or not after.goes_on))
     return tuple(found)
 
 
