@@ -31,6 +31,8 @@ def line(text: str, gap: int) -> list[Word]:
         ("9 .", 5, "9."),
         ("3 .... 7", 5, "3 .... 7"),  # leaders
         ("a. 12", 1, "a. 12"),
+        ("23/07//27 82,,247.22", 8, "23/07/27 82,247.22"),  # marks that were read twice
+        ("https://a.b 4..20 mA", 8, "https://a.b 4..20 mA"),
     ],
 )
 def test_pieces_of_one_number(text: str, gap: int, joined: str) -> None:
