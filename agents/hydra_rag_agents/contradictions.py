@@ -45,6 +45,13 @@ _MONEY = re.compile(
     r"\b(?:amount|price|cost|fee|total|sum)(?: (?:due|payable|paid))?(?: (?:by|of|for)\b.*)?\W*$",
     re.IGNORECASE,
 )
+#: A sum is a figure, or a word for one.
+_HOW_MUCH = re.compile(r"^\W*(?:by |to )?how much\b", re.IGNORECASE)
+_SUM = re.compile(
+    r"\d|\b(?:free|none|nothing|nil|zero|gratis|complimentary|included?|request|unlimited|half|double|one|two|three|four"
+    r"|five|six|seven|eight|nine|ten|eleven|twelve|twenty|fifty|dozen|hundred|thousand|million|billion)\b",
+    re.IGNORECASE,
+)
 _CHOICE = re.compile(r"\bor\b", re.IGNORECASE)
 _COUNT = re.compile(r"\bhow many\b", re.IGNORECASE)
 
@@ -53,6 +60,8 @@ def contradicts(question: str, answer: str) -> bool:
     """Whether ``answer`` is of a kind that ``question`` does not ask for, by the words of both, or says only
     what the question said."""
     if _echoes(question, answer):
+        return True
+    if _HOW_MUCH.search(question) and not _SUM.search(answer):
         return True
     kind, digits = told_kind(answer), sum(character.isdigit() for character in answer)
     if wants_name(question):

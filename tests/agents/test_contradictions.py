@@ -31,6 +31,7 @@ from tests.agents.test_spans import choice, spans_of
         ("What is the total amount due?", "12/07/2026"),
         ("What is the postcode?", "Postcode"),
         ("From when is the end?", "End"),
+        ("How much does it cost?", "senior"),
     ],
 )
 def test_another_kind_contradicts(question: str, answer: str) -> None:
@@ -41,6 +42,8 @@ def test_another_kind_contradicts(question: str, answer: str) -> None:
     ("question", "answer"),
     [
         ("When was the patient born?", "12.03.1980"),
+        ("How much is the fee?", "free of charge"),
+        ("How much is the reduction?", "half the price"),
         ("When was the house built?", "1891"),
         ("When does it open?", "9 am"),
         ("When does it open?", "on weekdays"),
