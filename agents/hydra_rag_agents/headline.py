@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence, Set
-from statistics import median
+from statistics import median, median_low
 
 from hydra_rag_agents.cells import Cell
 
@@ -22,7 +22,7 @@ ABOUT_PAGE = _TITLES | frozenset(
 _KIND = frozenset(("kind", "document"))
 #: A headline is at least so much taller than the page's other text, and stands in the upper part of it.
 _TALLER, _UPPER = 1.15, 0.6
-#: It has at least so many letters, seldom figures (those are large values), and rather stands higher up.
+#: It has at least so many letters, is seldom a figure (those are large values), and rather stands higher up.
 _LETTERS, _FIGURES, _LOWER = 3, 0.6, 0.5
 
 
@@ -43,17 +43,27 @@ def headline(rows: Sequence[Sequence[Cell]]) -> list[Cell]:
     if not cells:
         return []
     top, bottom = min(cell.box.top for cell in cells), max(cell.box.bottom for cell in cells)
-    least = _TALLER * median(cell.height for cell in cells)
+    least = _TALLER * median(map(_height, cells))
 
     def lower(cell: Cell) -> float:
         return (cell.box.top - top) / max(1, bottom - top)
 
     def worth(cell: Cell) -> float:
-        return cell.height * (_FIGURES if cell.figures else 1.0) * (1 - _LOWER * lower(cell))
+        return _height(cell) * (_FIGURES if _value(cell) else 1.0) * (1 - _LOWER * lower(cell))
 
-    upper = [c for c in cells if lower(c) <= _UPPER and c.height >= least and _letters(c) >= _LETTERS]
+    upper = [c for c in cells if lower(c) <= _UPPER and _height(c) >= least and _letters(c) >= _LETTERS]
     best = max(upper, key=worth, default=cells[0])
-    return [cell for cell in rows[best.row] if cell.height >= 0.9 * best.height]
+    return [cell for cell in rows[best.row] if _height(cell) >= 0.9 * _height(best)]
+
+
+def _height(cell: Cell) -> float:
+    """Of most of its words; a part of a drawing that was read as a letter is no print."""
+    return median_low(word.box.height for word in cell.words)
+
+
+def _value(cell: Cell) -> bool:
+    """Whether it is a figure rather than a title with a year."""
+    return sum(character.isdigit() for character in cell.text) >= _letters(cell)
 
 
 def _letters(cell: Cell) -> int:

@@ -51,6 +51,15 @@ def test_a_large_figure_is_a_value_and_no_title() -> None:
     assert _said(words, "What is the heading of the page?") == "Harvest outlook"
 
 
+def test_a_title_may_have_a_year_and_a_drawing_is_no_title() -> None:
+    report = REPORT.replace("Harvest outlook", "Harvest outlook 2031").replace("Harbour", "I Harbour")
+    words = [
+        Word(w.text, w.box._replace(bottom=w.box.bottom + 60)) if w.text == "I" else w
+        for w in _tall(words_of(report), "Harvest outlook 2031 Old")
+    ]
+    assert _said(words, "What is the heading of the page?") == "Harvest outlook 2031"
+
+
 def test_a_title_that_is_a_label_has_its_value() -> None:
     words = _tall(words_of(INVOICE.replace("Due date            ", "Title               ")), "INVOICE")
     assert _said(words, "What is the title?") == "Title 7 October 2026"
