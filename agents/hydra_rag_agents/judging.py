@@ -37,6 +37,8 @@ _UNSUPPORTED = 0.5
 _LOWER = {"nano": 0.25, "instruct": 0.1}
 #: And what it costs to stand in another document than those that a follow-up leans on, or the question names.
 _ELSEWHERE = {"nano": 0.5, "instruct": 0.9}
+#: What is left of the confidence of an answer after its page was read again.
+_EARLIER = 0.7
 _COUNT = re.compile(r"\bhow many\b", re.IGNORECASE)
 #: Longer quotes are sentences, which keep their full stop.
 _VALUE_WORDS = 6
@@ -85,6 +87,8 @@ def judge(
         number, old = before.get(index, (-1, None))
         if index < renewed.get(draft.pages, 0):
             if old is not None and number in known and 0.0 < old.gain < view.gate.min_gain:
+                if renewed[draft.pages] >= view.reflected:
+                    old = replace(old, confidence=_EARLIER * old.confidence)
                 places[len(judgements)] = known[number]
                 judgements.append(old)
                 notes.append(_note(old, draft))
