@@ -21,8 +21,8 @@ _INDENT = 0.3
 
 
 def column_lines(lines: Sequence[Line]) -> list[Line]:
-    """The ``lines`` of a page, in the order of its columns: what a line goes on with below, where other text
-    stands beside it, comes right behind it and is marked so."""
+    """The ``lines`` of a page, in the order of its columns: what a line goes on with below comes right behind
+    it and is marked so, and lines of text side by side are parted."""
     words = [word for line in lines for word in line.words]
     rows = list(page_rows(words, set()))
     goes_on = {

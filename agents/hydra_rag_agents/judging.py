@@ -71,7 +71,8 @@ def judge(
     A value that the page prints almost as it was read takes the page's spelling. One that a page with
     a text layer does not show at all loses confidence, and so does one whose surroundings have nothing to do
     with the question (small models only). Lower-ranked pages weigh a little less. What was chosen before a
-    page was read again is held against nothing: an answer from the better words takes its place.
+    page was read again stays, with less confidence (its place is ``known``), if its print was large enough to
+    be read; among small print, the answer from the better words takes its place.
     Returns the judgements, the place of each (by its index), and their JSON for the trace.
     """
     by_page = {candidate.id: candidate for candidate in view.candidates or ()}
